@@ -1,0 +1,1 @@
+"""Files to validated study objects, and back."""
