@@ -28,7 +28,8 @@ class FatSpectrum:
     def __post_init__(self):
         if len(self.shifts_ppm) != len(self.amplitudes) or not self.amplitudes:
             raise ValueError(
-                f"A spectrum needs one amplitude a peak; {self.name} has {len(self.shifts_ppm)} and {len(self.amplitudes)}."
+                f"A spectrum needs one amplitude a peak; {self.name} has {len(self.amplitudes)} amplitudes for "
+                f"{len(self.shifts_ppm)} peaks."
             )
         total = sum(self.amplitudes)
         object.__setattr__(self, "amplitudes", tuple(a / total for a in self.amplitudes))
