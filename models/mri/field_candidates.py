@@ -1,0 +1,151 @@
+"""Where the field of each voxel could be: the local minima of the fit's residual.
+
+Water and fat differ by 3.4 ppm, so that a voxel's residual as a function of the field has one minimum where water is taken
+for water and another where it is taken for fat. All of them are found here; which one holds is decided from the
+neighbours (:mod:`.graph_cut`).
+
+Source: Hernando D et al., MRM 2010, 10.1002/mrm.22177 (minima of the residual); Bydder M et al., MRI 2011,
+10.1016/j.mri.2010.08.011 (water and fat in phase at TE = 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..units import ppm_to_hz
+from . import least_squares
+
+GRID_R2_STAR_PER_S = (0.0, 40.0, 120.0, 300.0)
+"""R2* at which the residual is scanned over the field, 1/s."""
+GRID_POINTS_PER_LOBE = 8
+"""Field values scanned in each 1/(t_last - t_first), the width of a minimum."""
+MAX_CANDIDATES = 3
+"""Minima kept for each voxel."""
+FIELD_RANGE_PPM = 6.0
+"""Half range searched when the echoes are not equally spaced, ppm."""
+EQUAL_SPACING_TOLERANCE = 0.01
+"""Echoes are equally spaced when their differences spread by less than this fraction."""
+MIN_TISSUE_R2_STAR_PER_S = 5.0
+"""Lower limit of R2* while basins are compared, 1/s: a fit that needs less has taken fat for water."""
+REFINEMENTS = 6
+"""Gauss-Newton steps for each minimum."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Possible fields of n_voxels voxels; arrays of shape (MAX_CANDIDATES, n_voxels), missing ones cost infinity."""
+
+    field_map_hz: np.ndarray
+    """Field at each minimum, Hz."""
+    r2_star_per_s: np.ndarray
+    """R2* at each minimum, 1/s."""
+    residual: np.ndarray
+    """Unconstrained residual, squared units of the input."""
+    phase_locked_residual: np.ndarray
+    """Residual with water and fat in phase and of the same sign, squared units of the input."""
+    period_hz: float | None
+    """1/ΔTE for equally spaced echoes: fields that differ by it cannot be told apart, nor need they be for PDFF."""
+
+
+def field_period_hz(echo_times_s) -> float | None:
+    """1/ΔTE in Hz when the echoes are equally spaced, else None."""
+    steps = np.diff(echo_times_s)
+    return float(1 / steps.mean()) if np.ptp(steps) < EQUAL_SPACING_TOLERANCE * steps.mean() else None
+
+
+def field_grid_hz(echo_times_s, field_strength_t):
+    """Fields to scan: one period, or ±FIELD_RANGE_PPM when there is none; shape (n_fields,), Hz."""
+    step = 1 / (GRID_POINTS_PER_LOBE * (echo_times_s[-1] - echo_times_s[0]))
+    period = field_period_hz(echo_times_s)
+    if period:
+        n_fields = int(np.ceil(period / step))
+        return np.arange(n_fields) * (period / n_fields)
+    limit = ppm_to_hz(FIELD_RANGE_PPM, field_strength_t)
+    return np.linspace(-limit, limit, int(np.ceil(2 * limit / step)))
+
+
+def scan_residual(signal, echo_times_s, basis, grid_hz, r2_stars_per_s=GRID_R2_STAR_PER_S):
+    """Residual of the best water and fat at each field of a grid, over a few R2*.
+
+    Args:
+        signal: Shape (n_echoes, n_voxels), complex64.
+        echo_times_s: Shape (n_echoes,).
+        basis: [1, a(t)], shape (n_echoes, 2).
+        grid_hz: Shape (n_fields,).
+        r2_stars_per_s: R2* tried; the smallest residual counts.
+    Returns:
+        Shape (n_fields, n_voxels), float32, squared units of the signal.
+    """
+    n_echoes, n_voxels = signal.shape
+    modulation = np.exp(-2j * np.pi * np.outer(grid_hz, echo_times_s))
+    explained = np.zeros((grid_hz.size, n_voxels), np.float32)
+    for r2_star in r2_stars_per_s:
+        q, _ = np.linalg.qr(np.exp(-r2_star * echo_times_s)[:, None] * basis)
+        filters = (modulation[:, None, :] * q.conj().T[None]).astype(np.complex64)
+        parts = (filters.reshape(-1, n_echoes) @ signal).reshape(grid_hz.size, 2, n_voxels)
+        np.maximum(explained, (parts.real**2 + parts.imag**2).sum(axis=1), out=explained)
+    energy = (signal.real**2 + signal.imag**2).sum(axis=0)
+    return np.maximum(energy - explained, 0)
+
+
+def find_candidates(signal, echo_times_s, field_strength_t, basis, fixed_r2_star_per_s=None) -> Candidates:
+    """The deepest minima of each voxel's residual, each refined to its bottom.
+
+    Args:
+        signal: Shape (n_echoes, n_voxels), complex64.
+        echo_times_s: Shape (n_echoes,).
+        field_strength_t: Tesla.
+        basis: [1, a(t)], shape (n_echoes, 2).
+        fixed_r2_star_per_s: R2* when it is not estimated.
+    """
+    grid = field_grid_hz(echo_times_s, field_strength_t)
+    period = field_period_hz(echo_times_s)
+    rates = GRID_R2_STAR_PER_S if fixed_r2_star_per_s is None else (fixed_r2_star_per_s,)
+    scan = scan_residual(signal, echo_times_s, basis, grid, rates)
+    index, is_minimum = _deepest_minima(scan, is_periodic=period is not None)
+    which, voxel = np.nonzero(is_minimum)
+    start = np.full(voxel.size, 40.0 if fixed_r2_star_per_s is None else fixed_r2_star_per_s)
+    fit = least_squares.gauss_newton(
+        signal[:, voxel],
+        echo_times_s,
+        basis,
+        grid[index[which, voxel]],
+        start,
+        n_iterations=REFINEMENTS,
+        fixed_r2_star=fixed_r2_star_per_s is not None,
+        min_r2_star_per_s=MIN_TISSUE_R2_STAR_PER_S,
+    )
+    y = least_squares.demodulate(signal[:, voxel], echo_times_s, fit.field_map_hz)
+    locked = least_squares.phase_locked_residual(y, echo_times_s, basis, fit.r2_star_per_s)
+
+    def spread(values, missing):
+        out = np.full(is_minimum.shape, missing, np.float32)
+        out[which, voxel] = values
+        return out
+
+    return Candidates(
+        field_map_hz=spread(fit.field_map_hz, 0.0),
+        r2_star_per_s=spread(fit.r2_star_per_s, 0.0),
+        residual=spread(fit.residual, np.inf),
+        phase_locked_residual=spread(locked, np.inf),
+        period_hz=period,
+    )
+
+
+def _deepest_minima(scan, is_periodic):
+    """Grid index of the MAX_CANDIDATES deepest local minima of each column, and which of them exist."""
+    if is_periodic:
+        below, above = np.roll(scan, 1, axis=0), np.roll(scan, -1, axis=0)
+    else:
+        edge = np.full((1, scan.shape[1]), np.inf, scan.dtype)
+        below, above = np.concatenate([edge, scan[:-1]]), np.concatenate([scan[1:], edge])
+    depth = np.where((scan < below) & (scan <= above), scan, np.inf)
+    n = min(MAX_CANDIDATES, scan.shape[0] - 1)
+    index = np.argpartition(depth, n, axis=0)[:n]
+    found = np.isfinite(np.take_along_axis(depth, index, axis=0))
+    # A constant column (no signal at all) has no strict minimum: give it the first grid point.
+    none = ~found.any(axis=0)
+    found[0, none] = True
+    return index, found
