@@ -1,0 +1,44 @@
+"""The stored cases as a client sees them."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from liver_models.mri.maps import VOLUME_FIELDS
+
+from .datastore import CASE_SUFFIX, StudiesDatastore
+
+
+def listed_cases(datastore: StudiesDatastore) -> list[dict[str, Any]]:
+    """Each case or image with what is stored beside it, by id.
+
+    ``is_simulated`` is None for a plain image, whose file does not say.
+    """
+    datastore.see_new_files()
+    listed = []
+    for case_id in sorted(datastore.list_images()):
+        path = datastore.case_source(case_id)
+        is_case = path.name.endswith(CASE_SUFFIX)
+        tags = sorted(datastore.get_labels_by_image_id(case_id))
+        listed.append(
+            {
+                "id": case_id,
+                "kind": "case" if is_case else "image",
+                "is_simulated": _is_simulated(str(path), path.stat().st_mtime_ns) if is_case else None,
+                "maps": [name for name in VOLUME_FIELDS if name in tags],
+                "labels": [tag for tag in tags if tag not in VOLUME_FIELDS],
+            }
+        )
+    return listed
+
+
+@lru_cache(maxsize=65536)
+def _is_simulated(path: str, _time_stamp: int) -> bool | None:
+    """What the manifest says; None when it cannot be read, which measuring it will explain."""
+    try:
+        with open(path, encoding="utf-8") as opened:
+            return bool(json.load(opened).get("is_simulated", False))
+    except (OSError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,13 @@
+"""What can go wrong besides unsuitable input; each text is shown to the client."""
+
+
+class UnknownNameError(LookupError):
+    """A case, task or request that the server does not have. HTTP 404."""
+
+
+class ServerBusyError(RuntimeError):
+    """Too many computations wait already. HTTP 503."""
+
+
+class ComputationError(RuntimeError):
+    """The computation failed through a defect of ours or for want of memory. HTTP 500."""

@@ -1,0 +1,102 @@
+"""The ``pdff`` task: a multi-echo study in, maps and a table out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from liver_models import __version__
+from liver_models.mri.maps import VOLUME_FIELDS
+from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
+
+from . import pdff_job
+from .worker import Worker
+
+NOTICE = "Research tool, not a medical device."
+UNITS = {"percent": "%", "per_s": "1/s", "hz": "Hz"}
+CLIENT_KEYS = frozenset(("client_id", "description", "device", "model", "result_dtype", "result_extension", "logging"))
+"""What MONAI Label's clients add to every request; it says nothing about the task."""
+
+
+@dataclass(frozen=True)
+class MapSet:
+    """The answer to one request."""
+
+    result: dict[str, Any]
+    """What is sent as JSON."""
+    maps: dict[str, bytes]
+    """Compressed NIfTI of each map, by name, in the order they are sent."""
+
+
+class PdffTask(InferTask):
+    """Fat fraction with its uncertainty, R2*, field, water and fat from multi-echo MRI."""
+
+    name = "pdff"
+    fields = VOLUME_FIELDS
+
+    def __init__(self, worker: Worker):
+        super().__init__(
+            type=InferType.OTHERS,
+            labels=[],
+            dimension=3,
+            description="Proton density fat fraction, R2* and field maps of a multi-echo MRI study",
+        )
+        self._worker = worker
+
+    def is_valid(self) -> bool:
+        """Always ready: the method needs no model file."""
+        return True
+
+    def describe(self) -> dict[str, Any]:
+        """What a client needs to offer this task."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "version": __version__,
+            "input": "multi-echo chemical-shift MRI: a stored case, or DICOM, NIfTI with JSON or .mat files",
+            "maps": [described_map(name) for name in self.fields],
+        }
+
+    def measure(
+        self, source: Path, params: Mapping[str, Any], *, roi: Path | None = None, request_id: str | None = None
+    ) -> MapSet:
+        """Compute in the worker and collect its files.
+
+        Args:
+            source: A case or the files of one.
+            params: Method and settings; what clients of MONAI Label add is left out.
+            roi: Mask in the study's geometry.
+            request_id: Name under which progress can be asked for.
+        Raises:
+            UnsuitableInputError: as :func:`pdff_job.estimate_pdff`.
+        """
+        settings = {key: value for key, value in params.items() if key not in CLIENT_KEYS}
+        with tempfile.TemporaryDirectory(prefix="liverlabel-maps-") as temporary:
+            folder = Path(temporary)
+            result = self._worker.run(pdff_job.estimate_pdff, source, roi, settings, folder, request_id=request_id)
+            maps = {name: (folder / f"{name}.nii.gz").read_bytes() for name in self.fields}
+        envelope = {
+            "task": self.name,
+            "model_version": __version__,
+            "notice": NOTICE,
+            "maps": [described_map(name) for name in self.fields],
+        }
+        return MapSet({**result, **envelope}, maps)
+
+    def __call__(self, request: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+        """MONAI Label's way to run a task: the first map as a file the caller removes, and the result."""
+        settings = {key: value for key, value in request.items() if key not in ("image", "save_label", "label_tag")}
+        answer = self.measure(Path(request["image"]), settings)
+        with tempfile.NamedTemporaryFile(suffix=".nii.gz", delete=False) as target:
+            target.write(answer.maps[self.fields[0]])
+        return target.name, answer.result
+
+
+def described_map(name: str) -> dict[str, str]:
+    """Name, file and unit of one map; the name is also the tag it is stored under."""
+    unit = next((unit for suffix, unit in UNITS.items() if name.endswith(f"_{suffix}")), "")
+    dtype = "uint8" if name.endswith("_mask") else "float32"
+    return {"name": name, "tag": name, "file": f"{name}.nii.gz", "unit": unit, "dtype": dtype}

@@ -1,0 +1,74 @@
+"""LiverLabel's MONAI Label app: one explicit table of tasks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any
+
+from liver_apps.liver.lib import pdff_job
+from liver_apps.liver.lib.datastore import StudiesDatastore
+from liver_apps.liver.lib.failures import UnknownNameError
+from liver_apps.liver.lib.pdff_task import PdffTask
+from liver_apps.liver.lib.settings import ServerSettings
+from liver_apps.liver.lib.worker import Worker
+from liver_models import __version__
+from monailabel.interfaces.app import MONAILabelApp
+from monailabel.interfaces.datastore import Datastore
+
+logger = logging.getLogger(__name__)
+
+
+class LiverApp(MONAILabelApp):
+    """Answers questions about a patient's liver; research use only.
+
+    MONAI Label finds this class because it is a direct subclass of its own; see its constructor for the arguments.
+    """
+
+    def __init__(self, app_dir: str, studies: str, conf: dict[str, str]):
+        if "liver_apps.liver.server" not in sys.modules:
+            logger.warning(
+                "LiverLabel runs without its own server in front: no token is asked and stock routes are open. "
+                "Start it "
+                "with the 'monailabel' command of LiverLabel, or 'liverlabel serve'."
+            )
+        self.worker = Worker(pdff_job.prepare, ServerSettings.from_environment().max_waiting)
+        super().__init__(
+            app_dir=app_dir,
+            studies=studies,
+            conf=conf,
+            name="LiverLabel",
+            description="The liver's fat from multi-echo MRI. A research tool, not a medical device.",
+            version=__version__,
+        )
+
+    def init_datastore(self) -> Datastore:
+        """The studies folder."""
+        return StudiesDatastore(self.studies)
+
+    def init_infers(self) -> dict[str, PdffTask]:
+        """The table of tasks."""
+        return {"pdff": PdffTask(self.worker)}
+
+    def task(self, name: str) -> PdffTask:
+        """The task of that name.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        task = self._infers.get(name)
+        if task is None:
+            raise UnknownNameError(f"There is no task {name!r} on this server; it has: {', '.join(self._infers)}.")
+        return task
+
+    def infer(self, request: dict[str, Any], datastore: Datastore | None = None) -> dict[str, Any]:
+        """Run a task on a stored case, as MONAI Label's own callers do; a path is never taken for a case.
+
+        Raises:
+            UnknownNameError: no such task or case.
+        """
+        task = self.task(request.get("model", ""))
+        source = self.datastore().case_source(os.fspath(request.get("image", "")))
+        file, result = task({**request, "image": str(source)})
+        return {"label": file, "tag": task.fields[0], "file": file, "params": result}
