@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -126,21 +127,15 @@ def write_result(
     from ..io.volumes import write_volume
     from .pdff_report import report_html
 
-    out = Path(out_dir).absolute()
+    out = Path(out_dir)
     check_out_dir(out, overwrite=overwrite)
     result = result_json(study, maps, rois)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    try:
-        partial.chmod(0o755)
+    with whole_folder(out) as partial:
         for name in VOLUME_FIELDS:
             write_volume(partial / f"{name}.nii.gz", getattr(maps, name), study.affine)
         text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
         (partial / "result.json").write_text(text + "\n", encoding="utf-8")
         (partial / "report.html").write_text(report_html(study, maps, rois, result), encoding="utf-8")
-        _take_place(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return result
 
 
@@ -164,6 +159,26 @@ def check_out_dir(out_dir: str | Path, *, overwrite: bool = False) -> None:
             f"The output needs a new folder; {out} already holds a result. Choose another, or allow it to be "
             "overwritten (--overwrite)."
         )
+
+
+@contextmanager
+def whole_folder(out_dir: str | Path) -> Iterator[Path]:
+    """A folder that appears under its name only when the block has ended well.
+
+    Args:
+        out_dir: Its name; a folder of that name is replaced.
+    Returns:
+        The folder to write into, hidden beside it meanwhile.
+    """
+    out = Path(out_dir).absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    try:
+        partial.chmod(0o755)
+        yield partial
+        _take_place(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _take_place(partial: Path, out: Path) -> None:

@@ -1,0 +1,82 @@
+# make serve: the server with sample cases · make test: the tests against the installed wheel · make demo: one report
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.SUFFIXES:
+
+PYTHON ?= python3
+STUDIES ?= studies
+HOST ?= 127.0.0.1
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .make
+SOURCES := $(shell find models apps -type f -not -name '*.pyc') setup.py pyproject.toml LICENSE
+# The tests import the wheel, never the tree.
+ALONE := env -u PYTHONPATH LIVERLABEL_TEST_WHEEL=1 $(BIN)/python -m pytest
+# Programs of Debian are expected where the public cases are.
+MARKS ?= not slow and not gpu$(if $(LIVERLABEL_DATA),, and not system)
+
+.PHONY: help env wheel serve test test-slow test-real test-system test-gpu demo bench lint clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+env: $(STAMPS)/env ## the environment of requirements.lock in .venv
+
+$(STAMPS)/env: requirements.lock requirements-no-deps.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else f"LiverLabel needs Python 3.11 or 3.12; $(PYTHON) is {v[0]}.{v[1]}. Run: make PYTHON=python3.11 …")'
+	@mkdir -p $(STAMPS)
+	@test -x $(BIN)/python || { echo "Making the environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing $$(grep -c == requirements.lock) packages, about three minutes the first time (log: $(STAMPS)/pip.log)"
+	@$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock 2>&1 | tee $(STAMPS)/pip.log \
+	  | awk '/^(Collecting|Requirement already)/ {n++; name = /^Coll/ ? $$2 : $$4; printf "\r  %3d  %-50s", n, substr(name, 1, 50); fflush()} \
+	         /^Installing collected/ {printf "\r  unpacking them, the longest part%30s", ""; fflush()} END {print ""}' \
+	  || { tail -20 $(STAMPS)/pip.log; echo "The packages could not be installed; see $(STAMPS)/pip.log."; exit 1; }
+	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -r requirements-no-deps.lock
+	@touch $@
+
+wheel: $(STAMPS)/wheel ## our package, built and installed
+
+$(STAMPS)/wheel: $(STAMPS)/env $(SOURCES)
+	@echo "Building and installing LiverLabel"
+	@rm -rf build $(STAMPS)/dist && mkdir -p $(STAMPS)/dist
+	@$(BIN)/python -m pip wheel --disable-pip-version-check -q --no-deps --no-build-isolation -w $(STAMPS)/dist .
+	@rm -rf build liverlabel.egg-info
+	@$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --force-reinstall $(STAMPS)/dist/*.whl
+	@touch $@
+
+serve: wheel ## make sample cases if there are none, and start the server
+	@exec env -u PYTHONPATH $(BIN)/liverlabel serve --studies $(STUDIES) --host $(HOST) --port $(PORT)
+
+test: wheel ## the tests; with LIVERLABEL_DATA set also those on public cases and with Debian's programs
+	@echo "Testing the installed wheel ($(MARKS))"
+	@$(ALONE) -m "$(MARKS)"
+
+test-slow: wheel ## the tests that take long
+	@$(ALONE) -m slow
+
+test-real: wheel ## the tests on public cases; needs LIVERLABEL_DATA
+	@$(ALONE) -m real
+
+test-system: wheel ## the tests that need dcm2niix or Chromium
+	@$(ALONE) -m system
+
+test-gpu: wheel ## the tests that need a CUDA device
+	@$(ALONE) -m gpu
+
+demo: wheel ## simulate a liver, measure it, write demo/report.html
+	@env -u PYTHONPATH $(BIN)/liverlabel demo --out demo
+
+bench: wheel ## every benchmark, as JSON in benchmarks/results
+	@mkdir -p benchmarks/results
+	@for script in benchmarks/bench_*.py; do \
+	  echo "$$script"; env -u PYTHONPATH $(BIN)/python $$script > benchmarks/results/$$(basename $$script .py).json; done
+
+lint: $(STAMPS)/env ## style
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+clean: ## remove the environment and what was built; cases stay
+	rm -rf $(VENV) $(STAMPS) build liverlabel.egg-info demo

@@ -1,0 +1,89 @@
+"""Measure the fat fraction of a multi-echo MRI study: maps, numbers of each region, and a report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "measure the fat fraction of a multi-echo MRI study"
+PRECESSIONS = {"auto": None, "+1": 1, "1": 1, "-1": -1}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's options."""
+    from ..mri.fat_spectra import SPECTRA
+
+    spectra = "; ".join(f"{spectrum.name}: {spectrum.description}" for spectrum in SPECTRA.values())
+    parser.add_argument(
+        "input", metavar="INPUT", help="a case, a DICOM or BIDS folder, NIfTI with JSON, or an ISMRM .mat"
+    )
+    parser.add_argument("--out", metavar="DIR", required=True, help="folder for the result; it must be new or empty")
+    parser.add_argument("--method", default="graph_cut", help="how to estimate (default: %(default)s)")
+    parser.add_argument(
+        "--roi",
+        metavar="MASK",
+        action="append",
+        default=[],
+        help="label volume on the same grid; each label is one region; may be repeated",
+    )
+    parser.add_argument("--spectrum", metavar="NAME", default="hamilton_2011", help=f"fat spectrum. {spectra}")
+    parser.add_argument(
+        "--precession",
+        choices=list(PRECESSIONS),
+        default="auto",
+        help="sign of the phase: -1 when the data are the conjugate of the model (default: declared, else found)",
+    )
+    parser.add_argument(
+        "--readout",
+        choices=["auto", "monopolar", "bipolar"],
+        default="auto",
+        help="whether odd and even echoes were read in opposite directions (default: declared, else found)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace a former result in DIR")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, estimate, write."""
+    from ..io.reading import read_study
+    from ..mri.pdff import PdffOptions, estimate
+    from ..mri.pdff_files import check_out_dir, write_result
+    from .console import print_regions, progress_bar
+
+    check_out_dir(args.out, overwrite=args.overwrite)
+    study = read_study(Path(args.input))
+    rois = read_regions([Path(mask) for mask in args.roi], study)
+    options = PdffOptions(spectrum=args.spectrum, precession=PRECESSIONS[args.precession], readout=args.readout)
+    with progress_bar("Estimating slices", shown=study.signal.shape[3] > 1) as progress:
+        maps = estimate(study, method=args.method, options=options, progress=progress)
+    result = write_result(args.out, study, maps, rois, overwrite=args.overwrite)
+    if result["is_simulated"]:
+        print("SIMULATED DATA")
+    print_regions(result["rois"])
+    for sentence in result["warnings"]:
+        print(f"note: {sentence}")
+    print(f"wrote {Path(args.out) / 'report.html'}")
+    return 0
+
+
+def read_regions(masks: list[Path], study) -> dict:
+    """Regions of several mask files; a name that two files share is told apart by its file's.
+
+    Args:
+        masks: Label volumes.
+        study: The study they were drawn on.
+    Returns:
+        Name -> bool mask of shape (x, y, z).
+    """
+    from ..io.volumes import read_mask
+
+    read = [(path, read_mask(path, study)) for path in masks]
+    names = [name for _, regions in read for name in regions]
+    rois = {}
+    for path, regions in read:
+        stem = path.name.split(".")[0]
+        for name, mask in regions.items():
+            unique = name if names.count(name) == 1 else f"{stem}_{name}"
+            while unique in rois:
+                unique += "'"
+            rois[unique] = mask
+    return rois
