@@ -79,7 +79,8 @@ class MultiEchoStudy:
         if not np.all(np.isfinite(times)) or times[0] < 0 or np.any(np.diff(times) < ECHO_TIME_RESOLUTION_S):
             listed = ", ".join(f"{t * 1e3:g}" for t in times)
             raise UnsuitableInputError(
-                f"Echo times need to be positive, different and increasing; found {listed} ms. Check for a duplicate echo."
+                f"Echo times need to be positive, different and increasing; found {listed} ms. Check for a "
+                "duplicate echo."
             )
         if times[-1] > 1.0:
             raise UnsuitableInputError(
