@@ -1,0 +1,61 @@
+"""Who may import whom, read from the source: DESIGN's rooms, as a test."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import liver_models
+
+LIBRARY = Path(liver_models.__file__).parent
+FOUNDATION = {"", "units", "errors", "weights"}
+MAY_IMPORT = {
+    **{name: FOUNDATION for name in FOUNDATION},
+    "io": FOUNDATION | {"io"},
+    "learning": FOUNDATION | {"learning"},
+    "mri": FOUNDATION | {"io", "learning", "mri"},
+    "ultrasound": FOUNDATION | {"io", "learning", "ultrasound"},
+    "synthesis": FOUNDATION | {"io", "learning", "mri", "ultrasound", "synthesis"},
+    "segmentation": FOUNDATION | {"io", "learning", "mri", "ultrasound", "segmentation"},
+}
+"""Room -> rooms it may use; rooms not named here (the command line) may use all."""
+NOT_IN_THE_LIBRARY = ("monailabel", "fastapi", "starlette", "uvicorn", "slicer", "liver_apps")
+FILES = sorted(LIBRARY.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(LIBRARY).with_suffix("").parts[0].replace("__init__", "")
+
+
+def imported(path: Path):
+    """Absolute names of everything a file imports, wherever in the file."""
+    package = ("liver_models", *path.relative_to(LIBRARY).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *([node.module] if node.module else [])))
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LIBRARY)))
+def test_a_file_imports_only_what_its_room_may(path):
+    allowed = MAY_IMPORT.get(room_of(path))
+    for name in imported(path):
+        root, _, rest = name.partition(".")
+        assert root not in NOT_IN_THE_LIBRARY, f"{path.name} imports {name}: the library knows nothing of servers"
+        if root == "liver_models" and allowed is not None:
+            used = rest.split(".")[0]
+            room = used if (LIBRARY / used).is_dir() or (LIBRARY / f"{used}.py").is_file() else ""
+            assert room in allowed, f"{path.relative_to(LIBRARY)} may not import {name}"
+
+
+def test_the_rule_sees_relative_and_late_imports(tmp_path):
+    assert any(name == "liver_models.io.study.MultiEchoStudy" for name in imported(LIBRARY / "mri" / "phantom.py"))
+    assert any(name.startswith("liver_models.mri.pdff_report") for name in imported(LIBRARY / "mri" / "pdff_files.py"))
+
+
+def test_every_room_has_a_rule_or_is_a_recipe():
+    rooms = {room_of(path) for path in FILES}
+    assert rooms - set(MAY_IMPORT) <= {"__main__", "commands"}
