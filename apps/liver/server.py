@@ -16,13 +16,14 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import Response
 from liver_models import __version__
 from liver_models.errors import UnsuitableInputError
+from liver_models.mri.pdff_files import RESEARCH_NOTICE
 from monailabel.interfaces.utils.app import app_instance
 
 from .lib import errors, guards
 from .lib.access import AccessControl
 from .lib.cases import listed_cases
 from .lib.failures import UnknownNameError
-from .lib.pdff_task import NOTICE, MapSet
+from .lib.pdff_task import MapSet
 from .lib.replies import json_part, map_part, multipart_response
 from .lib.requests import InferRequest, read_request
 from .lib.settings import ServerSettings
@@ -46,7 +47,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     app = FastAPI(
         title="LiverLabel",
         version=__version__,
-        description=NOTICE,
+        description=RESEARCH_NOTICE,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -96,7 +97,7 @@ def _add_liver_routes(app: FastAPI, settings: ServerSettings) -> None:
         listed = sorted(
             {f"{method} {path}" for path, item in app.openapi()["paths"].items() for method in map(str.upper, item)}
         )
-        return {"name": "LiverLabel", "version": __version__, "notice": NOTICE, "routes": listed}
+        return {"name": "LiverLabel", "version": __version__, "notice": RESEARCH_NOTICE, "routes": listed}
 
     @app.get("/liver/health", tags=["LiverLabel"])
     def health():
@@ -112,7 +113,7 @@ def _add_liver_routes(app: FastAPI, settings: ServerSettings) -> None:
     @app.get("/liver/tasks", tags=["LiverLabel"])
     def tasks():
         """The tasks, the maps each answers with, and their units."""
-        return {"notice": NOTICE, "tasks": [task.describe() for task in app_instance()._infers.values()]}
+        return {"notice": RESEARCH_NOTICE, "tasks": [task.describe() for task in app_instance()._infers.values()]}
 
     @app.get("/liver/cases", tags=["LiverLabel"])
     def cases():
@@ -135,7 +136,7 @@ def _add_liver_routes(app: FastAPI, settings: ServerSettings) -> None:
             mask = (asked.roi.filename or "", asked.roi.file) if asked.roi else None
             with received(files, mask, settings.max_body_bytes) as (source, roi):
                 answer = task_.measure(source, asked.params, roi=roi, request_id=request_id)
-        parts = [json_part("result", answer.result)]
+        parts = [json_part("reply", answer.reply)]
         return multipart_response(parts + [map_part(name, content) for name, content in answer.maps.items()])
 
 
@@ -163,11 +164,11 @@ def _add_stock_infer(app: FastAPI, settings: ServerSettings) -> None:
                 "The request needs ?image=CASE or a file; found neither. GET /liver/cases lists the cases."
             )
         if output == "json":
-            return answer.result
+            return answer.reply
         first = task.fields[0]
         if output == "image":
             return Response(answer.maps[first], media_type="application/gzip")
-        return multipart_response([json_part("params", answer.result), map_part(first, answer.maps[first], "image")])
+        return multipart_response([json_part("params", answer.reply), map_part(first, answer.maps[first], "image")])
 
 
 def _measure_stored(task: Any, image: str, params: Any, roi_tag: str | None, request_id: str | None) -> MapSet:

@@ -6,9 +6,10 @@ import json
 from functools import lru_cache
 from typing import Any
 
+from liver_models.io.case import CASE_SUFFIX
 from liver_models.mri.maps import VOLUME_FIELDS
 
-from .datastore import CASE_SUFFIX, StudiesDatastore
+from .datastore import StudiesDatastore
 
 
 def listed_cases(datastore: StudiesDatastore) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ from monailabel.datastore.local import DataModel, LocalDatastore
 
 from .failures import UnknownNameError
 
-CASE_SUFFIX = ".case.json"
 MAP_SUFFIX = ".nii.gz"
 EXTENSIONS = ("*.nii", "*.nrrd", "*.dcm", "*.mat", "*.nii.gz", "*.label.json", "*.case.json")
 """What counts as an image or a label; where two fit, the later one names the extension."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from fastapi import Request
 from liver_models.errors import UnsuitableInputError
+from liver_models.io.case import ID_PATTERN
 from starlette.datastructures import UploadFile
 
-NAME_PATTERN = re.compile(r"[A-Za-z0-9][\w.-]{0,127}")
 NAMES = frozenset("image label id tag label_tag model strategy method task session_id request_id roi images".split())
 """Path parts, query keys and keys of ``params`` whose value is an id or a tag."""
 SERVER_FILES = frozenset(
@@ -28,7 +28,7 @@ def check_name(kind: str, value: Any) -> str:
     Raises:
         UnsuitableInputError: it is not a name from the allow-list.
     """
-    if not isinstance(value, str) or not NAME_PATTERN.fullmatch(value):
+    if not isinstance(value, str) or not ID_PATTERN.fullmatch(value):
         raise UnsuitableInputError(
             f"'{kind}' needs a name of up to 128 letters, digits, '_', '-' and '.', starting with a letter or digit; "
             "found "

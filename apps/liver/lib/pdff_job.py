@@ -28,7 +28,7 @@ def estimate_pdff(
         roi: Mask of the regions to be summarised, in the study's geometry; None: no table.
         params: ``method`` and the settings of :class:`liver_models.mri.pdff.PdffOptions`.
         folder: Where ``<map>.nii.gz`` of each map is written.
-        progress: Called with slices done and slices in all.
+        progress: Called with steps done and steps in all.
     Returns:
         The result as ``result.json`` holds it.
     Raises:

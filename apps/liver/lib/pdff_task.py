@@ -10,13 +10,12 @@ from typing import Any
 
 from liver_models import __version__
 from liver_models.mri.maps import VOLUME_FIELDS
+from liver_models.mri.pdff_files import MAP_UNITS, RESEARCH_NOTICE
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from . import pdff_job
 from .worker import Worker
 
-NOTICE = "Research tool, not a medical device."
-UNITS = {"percent": "%", "per_s": "1/s", "hz": "Hz"}
 CLIENT_KEYS = frozenset(("client_id", "description", "device", "model", "result_dtype", "result_extension", "logging"))
 """What MONAI Label's clients add to every request; it says nothing about the task."""
 
@@ -25,8 +24,8 @@ CLIENT_KEYS = frozenset(("client_id", "description", "device", "model", "result_
 class MapSet:
     """The answer to one request."""
 
-    result: dict[str, Any]
-    """What is sent as JSON."""
+    reply: dict[str, Any]
+    """What is sent as JSON; its ``result`` is what ``result.json`` holds."""
     maps: dict[str, bytes]
     """Compressed NIfTI of each map, by name, in the order they are sent."""
 
@@ -78,13 +77,14 @@ class PdffTask(InferTask):
             folder = Path(temporary)
             result = self._worker.run(pdff_job.estimate_pdff, source, roi, settings, folder, request_id=request_id)
             maps = {name: (folder / f"{name}.nii.gz").read_bytes() for name in self.fields}
-        envelope = {
+        reply = {
             "task": self.name,
-            "model_version": __version__,
-            "notice": NOTICE,
-            "maps": [described_map(name) for name in self.fields],
+            "model": {"name": result["method"], "version": __version__},
+            "notice": RESEARCH_NOTICE,
+            "is_simulated": result["is_simulated"],
+            "result": result,
         }
-        return MapSet({**result, **envelope}, maps)
+        return MapSet(reply, maps)
 
     def __call__(self, request: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
         """MONAI Label's way to run a task: the first map as a file the caller removes, and the result."""
@@ -92,11 +92,9 @@ class PdffTask(InferTask):
         answer = self.measure(Path(request["image"]), settings)
         with tempfile.NamedTemporaryFile(suffix=".nii.gz", delete=False) as target:
             target.write(answer.maps[self.fields[0]])
-        return target.name, answer.result
+        return target.name, answer.reply
 
 
 def described_map(name: str) -> dict[str, str]:
     """Name, file and unit of one map; the name is also the tag it is stored under."""
-    unit = next((unit for suffix, unit in UNITS.items() if name.endswith(f"_{suffix}")), "")
-    dtype = "uint8" if name.endswith("_mask") else "float32"
-    return {"name": name, "tag": name, "file": f"{name}.nii.gz", "unit": unit, "dtype": dtype}
+    return {"name": name, "file": f"{name}.nii.gz", "unit": MAP_UNITS[name]}

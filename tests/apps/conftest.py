@@ -1,0 +1,91 @@
+"""One real server, with its own process and port, for all tests of the app."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from client import Server  # noqa: E402
+
+TOKEN = "a-token-of-the-tests"
+START_LIMIT_S = 180
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def phantom():
+    """A tiny simulated study of vials, oblique and anisotropic, two slices, with its truth."""
+    from liver_models.mri.phantom import make_phantom
+
+    return make_phantom("vials", snr=100, size=16, n_slices=2, oblique_deg=20, seed=7)
+
+
+@pytest.fixture(scope="session")
+def studies(tmp_path_factory, phantom) -> Path:
+    """A studies folder with a case, a larger case and a plain image that is no multi-echo study."""
+    from liver_models.io.export import write_bids
+    from liver_models.io.importer import import_source
+    from liver_models.io.volumes import write_volume
+    from liver_models.mri.phantom import make_phantom
+
+    folder = tmp_path_factory.mktemp("studies")
+    larger, _ = make_phantom("vials", snr=50, size=48, n_slices=4, seed=8)
+    for case_id, study in (("simulated-vials", phantom[0]), ("simulated-larger", larger)):
+        source = tmp_path_factory.mktemp("bids") / "sub-01"
+        write_bids(study, source)
+        import_source(source, folder, case_id=case_id)
+    write_volume(folder / "plain.nii.gz", np.zeros((4, 5, 6), np.float32), np.diag([1, 2, 3, 1]))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(studies, tmp_path_factory) -> Server:
+    """The server as ``liverlabel serve`` starts it, from a folder without the app."""
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    running = start_server(studies, log, "--token", TOKEN)
+    yield running[1]
+    running[0].send_signal(signal.SIGTERM)
+    running[0].wait(timeout=30)
+
+
+def start_server(studies: Path, log: Path, *options: str) -> tuple[subprocess.Popen, Server]:
+    """Start a server and wait until it answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "liver_apps.entry", "start_server", "--app", "apps/liver"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--studies", str(studies), "--port", str(port), *options],
+            cwd=log.parent,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={
+                key: value
+                for key, value in os.environ.items()
+                if not key.startswith(("LIVERLABEL_TOKEN", "MONAI_LABEL"))
+            },
+        )
+    found = Server(f"http://127.0.0.1:{port}", TOKEN, studies)
+    deadline = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if found.call("GET", "/liver/health", token=None).status == 200:
+                return process, found
+        except OSError:
+            time.sleep(0.2)
+    process.kill()
+    pytest.fail(f"the server did not start:\n{log.read_text()[-4000:]}")
