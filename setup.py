@@ -75,7 +75,7 @@ setup(
     python_requires=">=3.11,<3.13",
     package_dir={"liver_models": "models", "liver_apps": "apps"},
     packages=packages("models", "liver_models") + packages("apps", "liver_apps"),
-    package_data={"": ["*.json", "*.css", "*.md", "*.html", "*.js", "*.safetensors"]},
+    package_data={"": ["resources/*", "*.json", "*.css", "*.md"]},
     include_package_data=False,
     install_requires=REQUIRED,
     extras_require={"server": SERVER, "test": ["jsonschema", "pytest>=8", "pytest-timeout"]},

@@ -14,16 +14,16 @@ def progress_bar(title: str, *, shown: bool = True) -> Iterator[Callable[[int, i
 
     Args:
         title: What is being done.
-        shown: False gives a function that does nothing.
+        shown: False gives a function that does nothing; so does a standard error that is no terminal.
     """
-    if not shown:
+    if not shown or not sys.stderr.isatty():
         yield lambda done, total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=not sys.stderr.isatty()) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 HELP = "measure the fat fraction of a multi-echo MRI study"
-PRECESSIONS = {"auto": None, "+1": 1, "1": 1, "-1": -1}
+OPTIONS = ("spectrum", "precession", "readout", "fit")
+"""Options of the command that are options of the estimate; those not given keep its defaults."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,18 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="label volume on the same grid; each label is one region; may be repeated",
     )
-    parser.add_argument("--spectrum", metavar="NAME", default="hamilton_2011", help=f"fat spectrum. {spectra}")
+    parser.add_argument("--spectrum", metavar="NAME", help=f"fat spectrum. {spectra}")
     parser.add_argument(
-        "--precession",
-        choices=list(PRECESSIONS),
-        default="auto",
-        help="sign of the phase: -1 when the data are the conjugate of the model (default: declared, else found)",
+        "--precession", metavar="SIGN", help="auto, +1, or -1 for data that are the conjugate (default: auto)"
     )
     parser.add_argument(
-        "--readout",
-        choices=["auto", "monopolar", "bipolar"],
-        default="auto",
-        help="whether odd and even echoes were read in opposite directions (default: declared, else found)",
+        "--readout", metavar="KIND", help="auto, unipolar, or bipolar for alternating readouts (default: auto)"
+    )
+    parser.add_argument(
+        "--fit", metavar="KIND", help="complex, or hybrid against eddy-current phase (default: complex)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a former result in DIR")
 
@@ -52,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     check_out_dir(args.out, overwrite=args.overwrite)
     study = read_study(Path(args.input))
     rois = read_regions([Path(mask) for mask in args.roi], study)
-    options = PdffOptions(spectrum=args.spectrum, precession=PRECESSIONS[args.precession], readout=args.readout)
+    given = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
+    options = PdffOptions.from_request(given)
     with progress_bar("Estimating slices", shown=study.signal.shape[3] > 1) as progress:
         maps = estimate(study, method=args.method, options=options, progress=progress)
     result = write_result(args.out, study, maps, rois, overwrite=args.overwrite)

@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mri.add_argument("--field-strength-t", type=float, default=1.5, help="tesla (default: %(default)g)")
     mri.add_argument("--echo-times-ms", type=numbers, metavar="MS,MS,…", help="milliseconds (default: six echoes)")
     mri.add_argument("--slices", type=int, default=1, help="number of slices (default: %(default)d)")
+    mri.add_argument(
+        "--size", type=int, default=192, help="voxels across the same field of view (default: %(default)d)"
+    )
     mri.add_argument("--seed", type=int, default=0, help="which patient and noise (default: %(default)d)")
     mri.add_argument("--dome", action="store_true", help="liver: through its dome, between the lungs")
     mri.add_argument("--pdff-percent", type=float, help="liver: its fat fraction (default: drawn)")
@@ -54,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         echo_times_s=None if args.echo_times_ms is None else np.array(args.echo_times_ms) / 1e3,
         seed=args.seed,
         n_slices=args.slices,
+        size=args.size,
         dome=args.dome,
         pdff_percent=args.pdff_percent,
         r2_star_per_s=args.r2_star_per_s,
