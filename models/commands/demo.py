@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
 
     check_out_dir(args.out, overwrite=True)
     study, truth = make_phantom("liver", snr=args.snr, seed=args.seed, n_slices=3)
-    with progress_bar("Estimating slices") as progress:
+    with progress_bar("Estimating") as progress:
         maps = estimate(study, progress=progress)
     result = write_result(args.out, study, maps, truth.rois, overwrite=True)
     print("SIMULATED DATA")

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     rois = read_regions([Path(mask) for mask in args.roi], study)
     given = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
     options = PdffOptions.from_request(given)
-    with progress_bar("Estimating slices", shown=study.signal.shape[3] > 1) as progress:
+    with progress_bar("Estimating", shown=study.signal.shape[3] > 1) as progress:
         maps = estimate(study, method=args.method, options=options, progress=progress)
     result = write_result(args.out, study, maps, rois, overwrite=args.overwrite)
     if result["is_simulated"]:
