@@ -27,8 +27,17 @@ FIELD_RANGE_PPM = 6.0
 """Half range searched when the echoes are not equally spaced, ppm."""
 EQUAL_SPACING_TOLERANCE = 0.01
 """Echoes are equally spaced when their differences spread by less than this fraction."""
-MIN_TISSUE_R2_STAR_PER_S = 5.0
-"""Lower limit of R2* while basins are compared, 1/s: a fit that needs less has taken fat for water."""
+MIN_TISSUE_R2_STAR = (10.0, 10.0)
+"""Lower limit of R2* while basins are compared, a + b·B0 in 1/s (25 at 1.5 T): a pure water voxel that is taken for fat needs
+some 40/s less R2* than it has, so that a limit below tissue's own tells the two apart."""
+DEPHASING_R2_STAR = (0.0, 27.0)
+"""R2* above which decay is taken to be partly macroscopic dephasing, a + b·B0 in 1/s (40 at 1.5 T); a scale, too."""
+PHASE_LOCK_WEIGHT = 0.5
+"""Share of the phase-locked residual in the cost of a basin; eddy currents break the lock in some scans."""
+MODEL_ERROR = 0.02
+"""Model error as a fraction of the signal (flow, eddy currents, partial volume): no basin is surer than that."""
+DEPHASING_ERROR = 0.1
+"""Further model error at R2* = 2 x DEPHASING_R2_STAR: dephasing across a voxel is not exponential."""
 REFINEMENTS = 6
 """Gauss-Newton steps for each minimum."""
 
@@ -115,7 +124,7 @@ def find_candidates(signal, echo_times_s, field_strength_t, basis, fixed_r2_star
         start,
         n_iterations=REFINEMENTS,
         fixed_r2_star=fixed_r2_star_per_s is not None,
-        min_r2_star_per_s=MIN_TISSUE_R2_STAR_PER_S,
+        min_r2_star_per_s=_at_field(MIN_TISSUE_R2_STAR, field_strength_t),
     )
     y = least_squares.demodulate(signal[:, voxel], echo_times_s, fit.field_map_hz)
     locked = least_squares.phase_locked_residual(y, echo_times_s, basis, fit.r2_star_per_s)
@@ -132,6 +141,52 @@ def find_candidates(signal, echo_times_s, field_strength_t, basis, fixed_r2_star
         phase_locked_residual=spread(locked, np.inf),
         period_hz=period,
     )
+
+
+def best_fit(signal, echo_times_s, field_strength_t, basis, fixed_r2_star_per_s=None):
+    """Each voxel's best fit on its own, R2* unlimited, blind to its neighbours; may be swapped, but its residual is right.
+
+    Args and shapes as :func:`find_candidates`.
+
+    Returns:
+        VoxelFit.
+    """
+    found = find_candidates(signal, echo_times_s, field_strength_t, basis, fixed_r2_star_per_s)
+    is_fixed = fixed_r2_star_per_s is not None
+    voxel = np.arange(signal.shape[1])
+    fits = []
+    for label in np.argsort(found.residual, axis=0)[:2]:
+        start = found.field_map_hz[label, voxel], found.r2_star_per_s[label, voxel]
+        fits.append(least_squares.gauss_newton(signal, echo_times_s, basis, *start, 5, fixed_r2_star=is_fixed))
+    return least_squares.keep_better(*fits)
+
+
+def basin_cost(candidates, signal_energy, noise_variance, n_echoes, field_strength_t):
+    """Negative log-likelihood of each candidate against the voxel's best, with the model's own error counted as noise.
+
+    Args:
+        candidates: Of n_voxels voxels.
+        signal_energy: Sum over echoes of |s|², shape (n_voxels,).
+        noise_variance: Of a real channel, squared units of the signal.
+        n_echoes: Echoes that ``signal_energy`` sums.
+        field_strength_t: Tesla.
+    Returns:
+        Shape (n_candidates, n_voxels), float32; 0 for the best, infinite where there is no candidate.
+    """
+    exists = np.isfinite(candidates.residual)
+    free = np.where(exists, candidates.residual, 0)
+    locked = np.where(exists, candidates.phase_locked_residual, 0)
+    residual = np.where(exists, (1 - PHASE_LOCK_WEIGHT) * free + PHASE_LOCK_WEIGHT * locked, np.inf)
+    slowest = np.where(exists, candidates.r2_star_per_s, np.inf).min(axis=0)
+    knee = _at_field(DEPHASING_R2_STAR, field_strength_t)
+    dephasing = DEPHASING_ERROR * np.clip(slowest / knee - 1, 0, 2)
+    variance = noise_variance + (MODEL_ERROR**2 + dephasing**2) * signal_energy / n_echoes
+    return ((residual - residual.min(axis=0)) / (2 * variance)).astype(np.float32)
+
+
+def _at_field(line, field_strength_t):
+    constant, slope = line
+    return constant + slope * field_strength_t
 
 
 def _deepest_minima(scan, is_periodic):

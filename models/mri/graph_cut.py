@@ -5,8 +5,9 @@ Huber function of the difference, taken modulo 1/ΔTE where echoes are equally s
 every voxel, in one minimum cut, whether it takes a proposed field or keeps its own. A move is kept only if the energy falls, so
 the few pairs that are not submodular can be truncated without harm.
 
-Voxels are linked to the next tissue voxel of their row and column, across air as well, so that islands in the lung are not
-free.
+Voxels are linked to their eight neighbours, and along rows and columns to the next tissue voxel across air as well, so that
+islands in the lung are not free. Slices are solved one by one; the fields of the adjacent slices then enter each slice's cost
+and the slices are solved again, which keeps memory and time linear in their number.
 
 Source: Hernando D et al., MRM 2010, 10.1002/mrm.22177; Boykov Y et al., IEEE TPAMI 2001, 10.1109/34.969114 (expansion);
 Lempitsky V et al., IEEE TPAMI 2010, 10.1109/TPAMI.2009.143 (fusion).
@@ -37,25 +38,32 @@ class Links:
     """Cost of a field difference, 1/Hz."""
 
 
+AXIS_SHARE, DIAGONAL_SHARE = 0.6, 0.3
+"""Weights of the links along axes and diagonals, so that the cost of a boundary hardly depends on its direction."""
+
+
 def link_neighbours(mask, weight_per_hz, max_gap=40) -> Links:
-    """Link every voxel of a 2-D mask to the next one of its row and of its column.
+    """Link every voxel of a 2-D mask to the next one of its row and column, and to its diagonal neighbours.
 
     Args:
         mask: Shape (x, y), bool.
-        weight_per_hz: Cost of 1 Hz between adjacent voxels; it falls with the gap.
+        weight_per_hz: Cost of 1 Hz between adjacent voxels; along rows and columns it falls with the gap.
         max_gap: Widest gap bridged, voxels.
     """
     index = np.full(mask.shape, -1)
     index[mask] = np.arange(np.count_nonzero(mask))
-    pairs = []
+    parts = []
     for lines in (index, index.T):
         row, column = np.nonzero(lines >= 0)
         gap = np.diff(column)
         linked = (np.diff(row) == 0) & (gap <= max_gap)
         members = lines[row, column]
-        pairs.append((members[:-1][linked], members[1:][linked], gap[linked]))
-    first, second, gap = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-    return Links(first, second, weight_per_hz / gap)
+        parts.append((members[:-1][linked], members[1:][linked], AXIS_SHARE * weight_per_hz / gap[linked]))
+    for near, far in ((index[:-1, :-1], index[1:, 1:]), (index[:-1, 1:], index[1:, :-1])):
+        linked = (near >= 0) & (far >= 0)
+        count = np.count_nonzero(linked)
+        parts.append((near[linked], far[linked], np.full(count, DIAGONAL_SHARE * weight_per_hz)))
+    return Links(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 class FieldEnergy:
@@ -128,7 +136,7 @@ class FieldEnergy:
         Returns:
             Labels, shape (n_voxels,).
         """
-        n_candidates = np.isfinite(self.cost).sum(axis=0)
+        n_candidates = np.maximum(np.isfinite(self.cost).sum(axis=0), 1)
         order = np.argsort(np.where(np.isfinite(self.cost), self.field_map_hz, np.inf), axis=0)
         rank = np.argsort(order, axis=0)
         snapped = [self.nearest(constant) for constant in constants_hz]

@@ -176,7 +176,7 @@ def gauss_newton(
         water, fat, residual, by_rate, _ = _step_geometry(_Gram(basis, echo_times_s, rate), y, echo_times_s)
         cost = (residual.real**2 + residual.imag**2).sum(axis=0)
         now = VoxelFit(water, fat, field.copy(), rate.copy(), cost)
-        best = now if best is None else _keep_better(best, now)
+        best = now if best is None else keep_better(best, now)
         if iteration == n_iterations:
             break
         inner = (np.conj(by_rate) * residual).sum(axis=0)
@@ -191,7 +191,8 @@ def gauss_newton(
     return best
 
 
-def _keep_better(first, second):
+def keep_better(first, second) -> VoxelFit:
+    """Of two fits of the same voxels, the one with the smaller residual, voxel by voxel."""
     better = second.residual < first.residual
     return VoxelFit(
         *(np.where(better, getattr(second, name), getattr(first, name)) for name in VoxelFit.__dataclass_fields__)
