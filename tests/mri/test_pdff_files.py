@@ -125,6 +125,23 @@ def test_a_full_disk_keeps_the_former_result(result, tmp_path, monkeypatch):
     assert (tmp_path / "out" / "report.html").read_bytes() == before
 
 
+def test_a_result_that_cannot_take_its_place_gives_it_back_to_the_former(result, tmp_path, monkeypatch):
+    write_result(tmp_path / "out", *result)
+    before = (tmp_path / "out" / "report.html").read_bytes()
+    real = os.replace
+
+    def refuse(source, target):
+        if str(source).endswith(".partial"):
+            raise OSError(errno.EACCES, "Permission denied")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="Permission denied"):
+        write_result(tmp_path / "out", *result, overwrite=True)
+    assert os.listdir(tmp_path) == ["out"]
+    assert (tmp_path / "out" / "report.html").read_bytes() == before
+
+
 def test_paths_with_spaces_and_accents_work(result, tmp_path):
     write_result(tmp_path / "Grüße an alle" / "肝臓 1", *result)
     assert (tmp_path / "Grüße an alle" / "肝臓 1" / "report.html").is_file()

@@ -2,6 +2,8 @@
 
 import base64
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -95,6 +97,32 @@ def test_a_result_without_regions_or_valid_voxels_still_makes_a_page(small_liver
     study, truth = small_liver
     maps = replace(maps_of(study, truth), valid_mask=np.zeros_like(truth.body_mask))
     assert "Estimated voxels</dt><dd>0 of" in page_of(study, maps, {})
+
+
+@pytest.mark.system
+def test_a_browser_shows_the_banner_and_the_maps(page, tmp_path):
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("Chromium is not installed")
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    shot = tmp_path / "shot.png"
+    command = [
+        browser,
+        "--headless",
+        "--no-sandbox",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=1200,1600",
+    ]
+    command += [f"--screenshot={shot}", (tmp_path / "report.html").as_uri()]
+    subprocess.run(command, check=True, capture_output=True, timeout=90)
+    shown = np.round(imread(shot)[:, :, :3] * 255).astype(int)
+
+    def share(colour):
+        return float((np.abs(shown - colour).max(axis=2) < 6).mean())
+
+    assert share((255, 241, 201)) > 0.01  # the banner that says SIMULATED
+    assert share((253, 231, 37)) > 0.002  # subcutaneous fat at the bright end of the PDFF map
+    assert share([round(255 * c) for c in MISSING_RGBA[:3]]) > 0.05
 
 
 def pixels(uri: str) -> np.ndarray:

@@ -63,6 +63,23 @@ def test_voxels_without_an_estimate_are_counted_and_change_nothing(maps):
     assert row.pdff_mean_percent == whole.pdff_mean_percent
 
 
+def test_an_invalid_voxel_is_left_out_even_where_the_map_holds_a_number(maps):
+    roi = maps.valid_mask.copy()
+    doubtful = replace(maps, valid_mask=roi & (np.arange(roi.shape[0])[:, None, None] % 2 == 0))
+    row = roi_table(doubtful, {"r": roi}, AFFINE)[0]
+    assert row.n_voxels == doubtful.valid_mask.sum() < roi.sum() == row.n_voxels + row.n_excluded
+
+
+def test_the_spread_of_few_voxels_is_the_unbiased_one(maps):
+    roi = np.zeros(maps.valid_mask.shape, bool)
+    roi[48, 48:50, 0] = True
+    two = replace(maps, pdff_percent=np.where(np.cumsum(roi).reshape(roi.shape) == 1, 4.0, 10.0).astype(np.float32))
+    row = roi_table(replace(two, valid_mask=roi), {"r": roi}, AFFINE)[0]
+    assert row.pdff_std_percent == pytest.approx(6 / np.sqrt(2))
+    one = roi & (np.cumsum(roi).reshape(roi.shape) == 1)
+    assert np.isnan(roi_table(replace(two, valid_mask=roi), {"r": one}, AFFINE)[0].pdff_std_percent)
+
+
 def test_a_region_of_invalid_voxels_gives_no_numbers_rather_than_zeros(maps):
     roi = np.zeros(maps.valid_mask.shape, bool)
     roi[0, 0, 0] = True
