@@ -148,9 +148,10 @@ def _volumes(frames: list[Frame], stack: Stack, label: str):
     for frame, slice_number in zip(frames, stack.slice_of, strict=True):
         place = places[frame.part][frame.echo_time_us]
         if slice_number in place:
+            names = " and ".join(sorted(f"'{twin.name}'" for twin in (place[slice_number], frame)))
             raise UnsuitableInputError(
                 f"One {frame.part} image is needed for each slice and echo time; {label} has two at "
-                f"{in_ms(frame.echo_time_us)}: '{place[slice_number].name}' and '{frame.name}'. Remove the duplicate "
+                f"{in_ms(frame.echo_time_us)}: {names}. Remove the duplicate "
                 "or give the folder of one acquisition at a time."
             )
         place[slice_number] = frame

@@ -93,6 +93,8 @@ class Frame:
     """SeriesDescription."""
     is_ge_3d: bool
     """GE 3-D acquisition: complex images may alternate in sign."""
+    is_deflated: bool
+    """The whole data set is compressed."""
     is_simulated: bool
     """ImageComments say that the signal was computed."""
 
@@ -103,7 +105,9 @@ class Frame:
             UnsuitableInputError: the pixels cannot be decoded.
         """
         with _naming(self.name):
-            stored = pydicom.pixels.pixel_array(str(self.path), index=self.index)
+            # Reads the one frame from its place in the file, which a deflated file does not allow.
+            source = pydicom.dcmread(self.path) if self.is_deflated else str(self.path)
+            stored = pydicom.pixels.pixel_array(source, index=self.index)
         return stored.T.astype(np.float64) * self.slope + self.intercept
 
 
@@ -141,10 +145,11 @@ def frames_of(path: Path, name: str) -> tuple[list[Frame], list[Skipped]]:
         return [], [Skipped(name, "not a DICOM file")]
     with _naming(name):
         dataset = pydicom.dcmread(BytesIO(data))
+        _check_end(dataset, len(data), name)
         reason = _unused(dataset)
         if reason is not None:
             return [], [Skipped(name, reason)]
-        _check_is_whole(dataset, len(data), name)
+        _check_pixels(dataset, name)
         digest = sha256_of_bytes(data)
         frames, skipped = [], []
         for index, image in _images(dataset):
@@ -181,7 +186,22 @@ def _unused(dataset: Dataset) -> str | None:
     return None
 
 
-def _check_is_whole(dataset: Dataset, n_bytes: int, name: str) -> None:
+def _check_end(dataset: Dataset, n_bytes: int, name: str) -> None:
+    """Refuse unless the last element ends where the file ends; called before elements are decoded."""
+    syntax = UID(dataset.file_meta.TransferSyntaxUID)
+    raw = [element for element in (dataset.get_item(tag) for tag in dataset.keys()) if hasattr(element, "value_tell")]
+    if not raw:
+        raise _broken(name)
+    last = max(raw, key=lambda element: element.value_tell)
+    if syntax.is_deflated or last.length == 0xFFFFFFFF:
+        return
+    is_followed = any(tag > last.tag for tag in dataset.keys())
+    end = last.value_tell + last.length
+    if len(last.value or b"") != last.length or (end != n_bytes and not is_followed):
+        raise _broken(name)
+
+
+def _check_pixels(dataset: Dataset, name: str) -> None:
     if "PixelData" not in dataset:
         raise _broken(name)
     element = dataset.get_item("PixelData")
@@ -189,12 +209,6 @@ def _check_is_whole(dataset: Dataset, n_bytes: int, name: str) -> None:
         bits = dataset.Rows * dataset.Columns * dataset.BitsAllocated * int(dataset.get("NumberOfFrames", 1) or 1)
         if len(element.value) < (bits + 7) // 8:
             raise _broken(name)
-    last = dataset.get_item(max(dataset.keys()))
-    length = getattr(last, "length", None)
-    if length in (None, 0xFFFFFFFF) or UID(dataset.file_meta.TransferSyntaxUID).is_deflated:
-        return
-    if last.value_tell + length != n_bytes or len(last.value or b"") != length:
-        raise _broken(name)
 
 
 class _Layers:
@@ -295,6 +309,7 @@ def _frame(image: _Layers, dataset: Dataset, path: Path, name: str, digest: str,
         series_number=int(dataset.get("SeriesNumber") or 0),
         series_description=str(dataset.get("SeriesDescription", "") or ""),
         is_ge_3d=is_ge and str(image.get("MRAcquisitionType", "3D")).upper() != "2D",
+        is_deflated=UID(dataset.file_meta.TransferSyntaxUID).is_deflated,
         is_simulated=SIMULATED_COMMENT in str(dataset.get("ImageComments", "")).upper(),
     )
 

@@ -43,7 +43,7 @@ _NAME_PARTS = {
 """Last words of file names that dcm2niix and people use."""
 _IMAGE_TYPES = {"P": "phase", "PHASE": "phase", "REAL": "real", "IMAGINARY": "imaginary", "M": "magnitude"}
 _NIFTI_ERRORS = (nib.spatialimages.ImageDataError, nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError)
-_NIFTI_ERRORS += (nib.spatialimages.HeaderDataError, zlib.error)
+_NIFTI_ERRORS += (nib.spatialimages.HeaderDataError, nib.wrapstruct.WrapStructError, zlib.error)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from ..errors import UnsuitableInputError
 
 _TOLERANCE = 0.005
 """How far values may exceed a unit's range, fraction of the full circle (rounding of stored integers)."""
-_MIN_COVERAGE = 0.9
+_MIN_COVERAGE = 0.95
 """Fraction of a unit's full circle that undeclared phase has to span for the unit to be recognised."""
 
 
