@@ -41,12 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(MISSING.format(problem="it is not installed"), file=sys.stderr)
         return 2
     make_stand_ins_importable()
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["start_server"]:
+        print("Loading MONAI Label; the first time this takes up to a minute ...", flush=True)
     try:
         from .launcher import Launcher
     except ModuleNotFoundError as error:
         print(MISSING.format(problem=f"its package {error.name} is not installed"), file=sys.stderr)
         return 2
-    return Launcher().run_command(list(sys.argv[1:] if argv is None else argv))
+    return Launcher().run_command(arguments)
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ def _how_to_connect(args: argparse.Namespace, token: str | None) -> str:
     header = "" if token is None else f' -H "Authorization: Bearer {token}"'
     lines = [
         "LiverLabel: a research tool, not a medical device.",
-        f"Address  {address}   (ready in about ten seconds)",
+        f"Address  {address}   (answers in a few seconds)",
         f"Studies  {args.studies}",
         "Tasks    pdff: fat fraction, R2* and field maps of a multi-echo MRI study",
         "Token    none asked: every program that reaches this address is let in"

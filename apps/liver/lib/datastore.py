@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from liver_models.io.files import write_atomically
 from monailabel.datastore.local import DataModel, LocalDatastore
 
 from .failures import UnknownNameError
@@ -58,6 +59,10 @@ class StudiesDatastore(LocalDatastore):
         """Store maps under their own names as tags, writing the index once.
 
         Each file is complete before it takes the place of an older one.
+
+        Raises:
+            UnknownNameError: the case is gone.
+            UnsuitableInputError: the disk is full or the folder cannot be written.
         """
         with self._lock:
             entry = self._datastore.objects.get(case_id)
@@ -69,12 +74,7 @@ class StudiesDatastore(LocalDatastore):
             for tag, content in maps.items():
                 folder = Path(self._datastore.label_path(tag))
                 folder.mkdir(parents=True, exist_ok=True)
-                partial = folder / f".{name}.partial"
-                try:
-                    partial.write_bytes(content)
-                    partial.replace(folder / name)
-                finally:
-                    partial.unlink(missing_ok=True)
+                write_atomically(folder / name, content)
                 entry.labels[tag] = DataModel(info={**info, "ts": int(time.time()), "name": name}, ext=MAP_SUFFIX)
             self._update_datastore_file()
             self._seen = self._stamps()

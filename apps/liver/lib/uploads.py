@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from liver_models.errors import UnsuitableInputError
+from liver_models.io.files import cannot_write
 
 from .guards import check_upload_name
 
@@ -61,8 +62,11 @@ def _stored(folder: Path, item: tuple[str, BinaryIO]) -> Path:
         raise UnsuitableInputError(
             f"Each file needs a name of its own; {path.name!r} was sent twice. Rename one, or send a .zip."
         )
-    with path.open("xb") as target:
-        shutil.copyfileobj(item[1], target, 1 << 20)
+    try:
+        with path.open("xb") as target:
+            shutil.copyfileobj(item[1], target, 1 << 20)
+    except OSError as error:
+        raise cannot_write(Path(path.name), error) from error
     return path
 
 
