@@ -131,6 +131,7 @@ def find_odd_even_phase(study, basis) -> OddEvenPhase | None:
         theta = centre + trials[best] + _parabola_offset(cost, best) * (trials[1] - trials[0])
         contrast = 1 - cost.min(axis=0) / np.maximum(cost.max(axis=0), _TINY)
         plane = _fit_plane_modulo(theta, place, contrast * signal_energy(signal), shape, plane)
+    plane[0] += _offset_of_least_residual(signal, plane[0] + plane[1:] @ place, study, basis)
     corrected = _residual_at(signal, plane[0] + plane[1:] @ place, study, basis)
     uncorrected = _residual_at(signal, 0.0, study, basis)
     ratio = float(np.median(corrected / np.maximum(uncorrected, _TINY)))
@@ -141,6 +142,13 @@ def _residual_at(signal, theta, study, basis):
     """Residual of each voxel's best basin with θ removed."""
     alternating = np.where(np.arange(signal.shape[0]) % 2 == 0, 1.0, -1.0)[:, None]
     return _best_residual(signal * np.exp(-1j * alternating * theta), study, basis)
+
+
+def _offset_of_least_residual(signal, theta, study, basis):
+    """Bottom of the parabola through the total residual: least squares over all voxels at once."""
+    step = PHASE_SCANS[-1][0] / 2
+    cost = [_residual_at(signal, theta + change, study, basis).sum(dtype=np.float64) for change in (-step, 0, step)]
+    return step * float(_parabola_offset(np.array(cost)[:, None], np.array([1]))[0])
 
 
 def _parabola_offset(cost, best):

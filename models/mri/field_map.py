@@ -10,7 +10,7 @@ from skimage.restoration import unwrap_phase
 from ..units import ppm_to_hz
 from .field_candidates import Candidates, basin_cost, find_candidates
 from .graph_cut import EXPANSIONS, FieldEnergy, link_neighbours
-from .noise import signal_energy, tissue_mask
+from .noise import background_variance, signal_energy, tissue_mask
 
 SMOOTHNESS_PER_PPM = 5.0
 """Cost of a field difference of 1 ppm between adjacent voxels, in nats. Liver fields differ by some 0.02 ppm a voxel; five
@@ -64,9 +64,10 @@ def solve_field(study, basis, variance, fixed_r2_star_per_s=None, on_slice=lambd
     Returns:
         One start for each slice along z.
     """
+    around = background_variance(signal_energy(study.signal), variance, study.signal.shape[0])
     slices = []
     for z in range(study.signal.shape[3]):
-        slices.append(_prepare(study, z, basis, variance, fixed_r2_star_per_s))
+        slices.append(_prepare(study, z, basis, variance, around, fixed_r2_star_per_s))
         _minimise(slices[-1], study)
         on_slice()
     if len(slices) > 1:
@@ -88,11 +89,11 @@ def n_steps(n_slices) -> int:
     return n_slices if n_slices == 1 else n_slices * (1 + SLICE_SWEEPS)
 
 
-def _prepare(study, z, basis, variance, fixed_r2_star_per_s):
+def _prepare(study, z, basis, variance, around, fixed_r2_star_per_s):
     signal = study.signal[..., z]
     n_echoes = signal.shape[0]
     energy = signal_energy(signal)
-    mask = tissue_mask(energy, variance, n_echoes) & ~study.unusable_mask[..., z]
+    mask = tissue_mask(energy, around, n_echoes) & ~study.unusable_mask[..., z]
     voxels = signal[:, mask]
     found = find_candidates(voxels, study.echo_times_s, study.field_strength_t, basis, fixed_r2_star_per_s)
     cost = basin_cost(found, energy[mask], variance, n_echoes, study.field_strength_t)

@@ -19,6 +19,10 @@ NOISE_QUANTILE = 0.35
 """Quantile of the residual that is compared with chi-square: below the median, where no model error reaches."""
 BRIGHT_SNR = 5.0
 """The same, for the voxels from which the noise is read."""
+BACKGROUND_QUANTILE = 0.05
+"""Share of the voxels that is taken to be background, if dark enough."""
+BACKGROUND_SNR = 6.0
+"""Root mean square of the echoes, in standard deviations of the noise, above which a dark voxel is tissue after all."""
 LOCAL_NOISE_VOXELS = 3.0
 """Standard deviation of the Gaussian window in which residuals are pooled to the local noise, voxels."""
 
@@ -62,6 +66,23 @@ def noise_variance(study, basis, fixed_r2_star_per_s=None) -> float:
     first = variance_of(filled)
     bright = np.flatnonzero(energy > BRIGHT_SNR**2 * flat.shape[0] * first)
     return variance_of(bright) if bright.size >= 100 else first
+
+
+def background_variance(energy, variance, n_echoes) -> float:
+    """Variance of the noise around the body, where it exceeds that inside (parallel imaging, ghosts).
+
+    Args:
+        energy: Sum over echoes of |s|² of the whole study.
+        variance: Of the noise of a real channel in tissue.
+        n_echoes: Echoes summed.
+    Returns:
+        At least ``variance``; just that when the darkest voxels are bright, so that there is no background.
+    """
+    filled = energy[energy > 0]
+    darkest = float(np.quantile(filled, BACKGROUND_QUANTILE))
+    if darkest > BACKGROUND_SNR**2 * n_echoes * variance:
+        return variance
+    return max(variance, darkest / chi2.ppf(BACKGROUND_QUANTILE, 2 * n_echoes))
 
 
 def tissue_mask(energy, variance, n_echoes) -> np.ndarray:
