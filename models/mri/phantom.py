@@ -12,10 +12,10 @@ from ..io.study import MultiEchoStudy
 from ..units import ppm_to_hz
 from .fat_spectra import get_spectrum
 from .phantom_liver import draw_liver_anatomy, lay_out_liver
-from .phantom_tissue import ROI_MARGIN_MM, Layout, Region
+from .phantom_tissue import ROI_MARGIN_MM, WATER_PPM, Layout, Region
 from .phantom_vials import lay_out_vials
 from .signal_model import multi_echo_signal
-from .susceptibility import dipole_field_ppm, shim_coefficients, shim_terms
+from .susceptibility import dipole_field_ppm, shim_coefficients, shim_terms, surface_jump
 
 KINDS = ("vials", "liver")
 """What :func:`make_phantom` can make."""
@@ -107,7 +107,7 @@ def make_phantom(
     Raises:
         UnsuitableInputError: unknown kind or spectrum, or a value out of its range.
     """
-    _check(kind, snr, n_slices, size, background, precession)
+    _check(kind, snr, n_slices, size, background, precession, pdff_percent, r2_star_per_s)
     anatomy_rng, coil_rng, noise_rng = (np.random.default_rng([seed, stream]) for stream in range(3))
     if kind == "liver":
         fraction = None if pdff_percent is None else pdff_percent / 100
@@ -154,7 +154,7 @@ def make_phantom(
     )
 
 
-def _check(kind, snr, n_slices, size, background, precession):
+def _check(kind, snr, n_slices, size, background, precession, pdff_percent, r2_star_per_s):
     if kind not in KINDS:
         raise UnsuitableInputError(f"The kind of phantom needs to be one of {', '.join(KINDS)}; found {kind!r}.")
     if snr is not None and not snr > 0:
@@ -167,6 +167,10 @@ def _check(kind, snr, n_slices, size, background, precession):
         raise UnsuitableInputError(f"The vials' background needs to be water or air; found {background!r}.")
     if precession not in (1, -1):
         raise UnsuitableInputError(f"The precession needs to be +1 or -1; found {precession!r}.")
+    if pdff_percent is not None and not 0 <= pdff_percent <= 100:
+        raise UnsuitableInputError(f"The liver's PDFF needs to be between 0 and 100 %; found {pdff_percent:g}.")
+    if r2_star_per_s is not None and not r2_star_per_s >= 0:
+        raise UnsuitableInputError(f"The liver's R2* needs to be 0 or above; found {r2_star_per_s:g} 1/s.")
 
 
 class _Planes:
@@ -230,9 +234,12 @@ def _field_ppm(layout: Layout, affine: np.ndarray, planes: _Planes) -> np.ndarra
 
     out = np.empty(planes.labels.shape, np.float32)
     near = np.abs(z) < np.abs(planes.z).max() + 6 * spacing
-    # χ/3 jumps at every surface, the rest is continuous across surfaces along B0: only the rest is interpolated.
-    splines = ndimage.spline_filter((field - coarse / 3)[:, :, near], order=3, mode="nearest")
-    local = values[planes.labels] / 3
+    slab = coarse[:, :, near] - WATER_PPM
+    jump = surface_jump(slab, b0)
+    # Across a surface the field jumps; only what is continuous is interpolated, so that tissue keeps its field to its
+    # last voxel.
+    splines = ndimage.spline_filter(field[:, :, near] - slab * jump, order=3, mode="nearest")
+    local = values[planes.labels] - np.float32(WATER_PPM)
     u = np.broadcast_to((planes.x[:, :, 0] - axis[0]) / spacing, out.shape[:2])
     v = np.broadcast_to((planes.y[:, :, 0] - axis[0]) / spacing, out.shape[:2])
     for k, height_mm in enumerate(planes.z[0, 0]):
@@ -243,8 +250,9 @@ def _field_ppm(layout: Layout, affine: np.ndarray, planes: _Planes) -> np.ndarra
             np.full(u.shape, height_mm / half),
         )
         shim = (shim_terms(at) @ coefficients).reshape(u.shape)
-        smooth = ndimage.map_coordinates(splines, (u, v, w), order=3, prefilter=False, mode="nearest")
-        out[:, :, k] = smooth + local[:, :, k] - shim
+        continuous = ndimage.map_coordinates(splines, (u, v, w), order=3, prefilter=False, mode="nearest")
+        factor = ndimage.map_coordinates(jump, (u, v, w), order=1, mode="nearest")
+        out[:, :, k] = continuous + local[:, :, k] * factor - shim
     return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.fft
+from scipy import ndimage
 
 
 def dipole_field_ppm(
@@ -34,6 +35,24 @@ def dipole_field_ppm(
     kernel[0, 0, 0] = 0.0
     spectrum = scipy.fft.rfftn(susceptibility_ppm.astype(np.float32))
     return scipy.fft.irfftn(spectrum * kernel, s=shape).astype(np.float32)
+
+
+def surface_jump(susceptibility_ppm: np.ndarray, b0_direction: np.ndarray) -> np.ndarray:
+    """How much of a step in susceptibility the field steps by at the nearest surface.
+
+    1/3 - cos²θ, θ the angle between the surface's normal and B0: 1/3 across a wall along B0, -2/3 across one that faces
+    it. Far from surfaces, where it does not matter, 1/3.
+
+    Args:
+        susceptibility_ppm: Shape (x, y, z) on an isotropic grid, ppm.
+        b0_direction: Unit vector of the main field in the array's axes, shape (3,).
+    Returns:
+        Shape (x, y, z), float32.
+    """
+    gradient = [ndimage.gaussian_filter1d(susceptibility_ppm, 1.0, axis=axis, order=1) for axis in range(3)]
+    squared = gradient[0] ** 2 + gradient[1] ** 2 + gradient[2] ** 2
+    along = sum(g * np.float32(b) for g, b in zip(gradient, b0_direction, strict=True))
+    return (np.float32(1 / 3) - along**2 / (squared + np.float32(0.01))).astype(np.float32)
 
 
 def shim_terms(coordinates: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
