@@ -219,6 +219,10 @@ def _provenance(study: MultiEchoStudy, maps: PdffMaps, result: dict) -> str:
 def _setting(value) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_setting(item)}" for key, item in value.items())
     if isinstance(value, list):
         return ", ".join(_setting(item) for item in value)
+    if value is None:
+        return "none"
     return str(value)
