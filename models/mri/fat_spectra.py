@@ -93,7 +93,7 @@ def water_shift_ppm(temperature_c: float) -> float:
         temperature_c: Degrees Celsius.
     Returns:
         ppm, in the scale where methylene is 1.3 (4.65 at 37 °C).
-    Source: Hernando et al., Magn Reson Med 2014, 10.1002/mrm.24997.
+    Source: Hernando et al., Magn Reson Med 2014, 10.1002/mrm.24951.
     """
     return 1.3 + 3.748 - 0.01085 * temperature_c
 

@@ -170,8 +170,8 @@ def lay_out_liver(anatomy: LiverAnatomy, slice_thickness_mm: float) -> Layout:
         field_spacing_mm=3.0,
         residual_ppm=anatomy.residual_ppm,
         regions=(
-            Region("right_lobe", LIVER, (-np.inf, -25.0), 9.0),
-            Region("left_lobe", LIVER, (-20.0, np.inf), 9.0),
+            Region("right_lobe", LIVER, (-np.inf, -40.0), 9.0),
+            Region("left_lobe", LIVER, (-15.0, np.inf), 9.0),
             Region("spleen", SPLEEN, radius_mm=9.0),
             Region("muscle", MUSCLE, radius_mm=7.0),
             Region("subcutaneous_fat", SUBCUTANEOUS, radius_mm=7.0),
@@ -205,6 +205,12 @@ def _tube(x, y, z, tube):
     return np.sqrt(squared) - radius * (1 - 0.5 * along)
 
 
+def _overlap(axis, start, end, radius) -> slice:
+    """Where one axis of an open grid passes a tube."""
+    low, high = np.searchsorted(axis.ravel(), (min(start, end) - radius, max(start, end) + radius))
+    return slice(int(low), int(high))
+
+
 def _waves(angle, waves, first):
     return sum(a * np.cos(n * angle + p) for n, (a, p) in enumerate(waves, start=first))
 
@@ -218,7 +224,7 @@ def _diaphragm(p: LiverAnatomy, x, y):
 
 
 def _label(p: LiverAnatomy, x, y, z) -> np.ndarray:
-    """Tissue at each point; later structures lie over earlier ones."""
+    """Tissue at each point of an open grid; later structures lie over earlier ones."""
     x, y, z = (np.asarray(c, dtype=np.float32) for c in (x, y, z))
     angle = np.arctan2(y, x).astype(np.float32)
     # Outline: a superellipse with gentle waves; the wall follows it inwards.
@@ -274,8 +280,10 @@ def _label(p: LiverAnatomy, x, y, z) -> np.ndarray:
     paint(liver, LIVER)
     paint(liver & (np.abs(x - p.left_lobe[0] + 8 - 0.25 * (y + 40)) < 1.6) & (y < -28) & (z < 20), VISCERAL)
     for tube in p.vessels:
-        near = _tube(x, y, z, tube) < 0
-        paint(near & (label == LIVER), BLOOD)
+        box = tuple(_overlap(axis, tube[n], tube[n + 3], tube[6]) for n, axis in enumerate((x, y, z)))
+        part = label[box]
+        near = _tube(x[box[0]], y[:, box[1]], z[:, :, box[2]], tube) < 0
+        part[near & (part == LIVER)] = BLOOD
 
     # Spine, great vessels, and what lies above the diaphragm.
     chest = inside & (z > height)

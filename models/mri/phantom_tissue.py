@@ -53,8 +53,8 @@ class Layout:
     tissues: tuple[Tissue, ...]
     """Index = label; the first is the surrounding."""
     label_at: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-    """Labels (uint8) at points: x towards the patient's left, y towards the back, z towards the head, in mm from the
-    centre; arrays that broadcast."""
+    """Labels (uint8) on an open grid: x towards the patient's left (n, 1, 1), y towards the back (1, n, 1), z towards
+    the head (1, 1, n), each increasing, in mm from the centre."""
     field_of_view_mm: float
     """Width and height of the image, mm."""
     slice_thickness_mm: float
