@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
@@ -24,6 +25,12 @@ from .study import MultiEchoStudy
 _LARGEST = 32767
 _PHASE_STEP = np.pi / 32768
 """Radians of one step of a stored 16-bit phase."""
+_DIMENSIONS = (
+    ("ComplexImageComponent", "MRImageFrameTypeSequence"),
+    ("EffectiveEchoTime", "MREchoSequence"),
+    ("InStackPositionNumber", "FrameContentSequence"),
+)
+"""What tells the frames of a multi-frame file apart, the slowest first."""
 _CODES = {"magnitude": "M", "phase": "P", "real": "R", "imaginary": "I"}
 _FIXED_DATE, _FIXED_TIME = "20000101", "000000"
 """No real date: the same study gives the same bytes."""
@@ -202,6 +209,14 @@ def _enhanced(study: MultiEchoStudy, slices: list[_Slice], identity: str, kind: 
     dataset.NumberOfFrames = len(slices)
     organisation = _item(DimensionOrganizationUID=_uid(identity, "dimensions"))
     dataset.DimensionOrganizationSequence = Sequence([organisation])
+    dataset.DimensionIndexSequence = Sequence(
+        _item(
+            DimensionIndexPointer=tag_for_keyword(attribute),
+            FunctionalGroupPointer=tag_for_keyword(group),
+            DimensionOrganizationUID=organisation.DimensionOrganizationUID,
+        )
+        for attribute, group in _DIMENSIONS
+    )
     shared = Dataset()
     shared.PlaneOrientationSequence = Sequence([_item(ImageOrientationPatient=place.orientation)])
     measures = _item(
@@ -218,6 +233,7 @@ def _enhanced(study: MultiEchoStudy, slices: list[_Slice], identity: str, kind: 
 def _frame(study: MultiEchoStudy, image: _Slice, place: _Place) -> Dataset:
     frame = Dataset()
     content = _item(StackID="1", InStackPositionNumber=image.number + 1, TemporalPositionIndex=1)
+    content.DimensionIndexValues = [list(_CODES).index(image.part) + 1, image.echo + 1, image.number + 1]
     frame.FrameContentSequence = Sequence([content])
     frame.PlanePositionSequence = Sequence([_item(ImagePositionPatient=place.position(image.number))])
     echo_time_ms = round(float(study.echo_times_s[image.echo]) * 1e3, 6)

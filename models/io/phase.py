@@ -12,6 +12,8 @@ _TOLERANCE = 0.005
 """How far values may exceed a unit's range, fraction of the full circle (rounding of stored integers)."""
 _MIN_COVERAGE = 0.95
 """Fraction of a unit's full circle that undeclared phase has to span for the unit to be recognised."""
+_MIN_DECLARED_COVERAGE = 0.1
+"""Values that span less of a declared unit, but all of another one, contradict the declaration."""
 
 
 @dataclass(frozen=True)
@@ -77,20 +79,22 @@ def unit_of_phase(low: float, high: float, declared: str | None = None, *, are_i
     """
     name = _DECLARED_NAMES.get((declared or "").strip().lower())
     fitting = [unit for unit in UNITS if unit.holds(low, high)]
-    if name is not None:
-        fitting = [unit for unit in fitting if unit.name == name]
-        if not fitting:
-            raise UnsuitableInputError(
-                f"Phase declared in {name} needs to stay within one full circle; found values from {low:g} to "
-                f"{high:g}. Correct the declared unit or export wrapped phase."
-            )
-        return fitting[0]
     covered = [u for u in fitting if high - low >= _MIN_COVERAGE * u.full_circle * (1 - 2 * _TOLERANCE)]
     covered = [u for u in covered if not (are_integers and u.name == "radians")]
+    if name is not None:
+        believed = [unit for unit in fitting if unit.name == name]
+        others = {unit.name for unit in covered} - {name}
+        if not believed or (others and high - low < _MIN_DECLARED_COVERAGE * believed[0].full_circle):
+            instead = f", which are {others.pop()}" if others else ""
+            raise UnsuitableInputError(
+                f"Phase declared in {name} needs to stay within one full circle and to look like it; found values from "
+                f"{low:g} to {high:g}{instead}. Correct the declared unit or export wrapped phase."
+            )
+        return believed[0]
     if len({unit.name for unit in covered}) != 1:
         raise UnsuitableInputError(
-            "The unit of the phase images needs to be told from their range (radians, degrees, milliradians, 0 to 4095 "
-            f"or -4096 to 4096); found values from {low:g} to {high:g}, which span none of these. Export the phase "
-            "with its unit, or export real and imaginary images."
+            "The unit of the phase images needs to be told from their range (radians, degrees, milliradians, 0 to "
+            f"4095 or -4096 to 4096); found values from {low:g} to {high:g}, which span none of these. Export the "
+            "phase with its unit, or export real and imaginary images."
         )
     return covered[0]

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import subprocess
 import sys
 
@@ -110,7 +109,6 @@ def test_a_write_that_the_system_stops_midway_leaves_nothing(tmp_path):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))\n"
         "import_source(sys.argv[1], sys.argv[2])\n"
     )
-    assert resource.RLIMIT_FSIZE is not None
     run = subprocess.run(
         [sys.executable, "-B", "-c", program, str(tmp_path / "visit.mat"), str(tmp_path / "studies")],
         capture_output=True,

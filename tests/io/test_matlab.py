@@ -90,7 +90,6 @@ def test_a_file_cut_short_anywhere_is_named(tmp_path):
 
 
 def test_version_7_3_is_refused_with_what_to_do(tmp_path):
-    pytest.importorskip("scipy")
     (tmp_path / "a.mat").write_bytes(bytes(512) + b"\x89HDF\r\n\x1a\n" + bytes(100))
     try:
         import h5py  # noqa: F401

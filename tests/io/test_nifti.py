@@ -6,7 +6,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-from make_studies import affine_of, everything_under, make_study
+from make_studies import affine_of, make_study
 
 from liver_models.errors import UnsuitableInputError
 from liver_models.io.export import write_bids
@@ -144,7 +144,7 @@ def test_images_without_echo_time_or_phase_without_magnitude_are_refused(tmp_pat
     [
         ({"EchoTime": "5 ms"}, "Echo times need to be numbers in seconds"),
         ({"EchoTime": [0.001, 0.002]}, "One echo time is needed for each volume"),
-        ({"Units": "deg"}, "declared in degrees|unit of the phase|span none"),
+        ({"Units": "deg"}, "Phase declared in degrees .* which are radians"),
         ({"MagneticFieldStrength": 1.5}, "One field strength is needed; .* give .1.5, 2.89."),
     ],
 )
@@ -152,12 +152,7 @@ def test_a_sidecar_with_a_fault_is_refused(tmp_path, values, sentence):
     write_bids(make_study(), tmp_path)
     path = next(p for p in _sidecars(tmp_path) if "echo-1_part-phase" in p.name)
     _change(path, **values)
-    if "Units" in values:
-        assert np.isfinite(
-            read_study(tmp_path).signal
-        ).all()  # radians fit in degrees: a unit that holds them is believed
-    else:
-        _refused(tmp_path, sentence)
+    _refused(tmp_path, sentence)
 
 
 def test_echo_times_in_milliseconds_are_refused(tmp_path):
@@ -187,4 +182,3 @@ def test_a_damaged_sidecar_is_named(tmp_path):
     _refused(tmp_path, f"'.*{path.name}' cannot be read as JSON")
     path.write_text("[1]")
     _refused(tmp_path, f"A JSON object is needed; '.*{path.name}' holds something else")
-    assert everything_under(tmp_path)

@@ -31,8 +31,17 @@ def test_whole_numbers_within_three_are_not_radians():
 
 def test_a_declared_unit_needs_no_full_range_but_has_to_hold_the_values():
     assert unit_of_phase(-0.2, 0.3, "rad").name == "radians"
-    with pytest.raises(UnsuitableInputError, match="declared in radians needs to stay within one full circle"):
+    with pytest.raises(
+        UnsuitableInputError, match="declared in radians needs to stay within one full circle.*are degrees"
+    ):
         unit_of_phase(-180, 180, "rad")
+
+
+def test_a_declared_unit_that_the_values_contradict_is_refused():
+    with pytest.raises(
+        UnsuitableInputError, match="declared in degrees .* found values from -3.14 to 3.14, which are radians"
+    ):
+        unit_of_phase(-3.14, 3.14, "degrees")
 
 
 def test_a_declared_word_that_is_no_unit_of_angle_is_ignored():
