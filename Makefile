@@ -15,7 +15,9 @@ BIN := $(VENV)/bin
 STAMPS := .make
 SOURCES := $(shell find models apps -type f -not -name '*.pyc') setup.py pyproject.toml LICENSE
 # The tests import the wheel, never the tree.
-ALONE := env -u PYTHONPATH LIVERLABEL_TEST_WHEEL=1 $(BIN)/python -m pytest
+# ITK's types warn when the interpreter ends, after pytest's last line.
+QUIET_ITK := PYTHONWARNINGS="ignore:builtin type:DeprecationWarning"
+ALONE := env -u PYTHONPATH $(QUIET_ITK) LIVERLABEL_TEST_WHEEL=1 $(BIN)/python -m pytest
 # Programs of Debian are expected where the public cases are.
 MARKS ?= not slow and not gpu$(if $(LIVERLABEL_DATA),, and not system)
 
