@@ -200,7 +200,7 @@ def _image(path: Path, name: str, stem: str, sidecars: list[Path], root: Path) -
         affine=image.affine,
         sidecar=sidecar,
         sidecar_files=sidecar_files,
-        stem=f"{Path(name).parent.as_posix()}/{_acquisition_stem(stem)}",
+        stem=f"{Path(name).parent.as_posix()}/{acquisition_stem(stem)}",
     )
 
 
@@ -209,7 +209,7 @@ def _entities(stem: str) -> dict[str, str]:
     return dict(re.findall(r"(?:^|_)([a-z]+)-([A-Za-z0-9]+)", stem))
 
 
-def _acquisition_stem(stem: str) -> str:
+def acquisition_stem(stem: str) -> str:
     """The name without echo and part."""
     without = re.sub(r"_(?:echo|part)-[A-Za-z0-9]+", "", stem)
     words = "|".join(_NAME_PARTS)
@@ -231,7 +231,7 @@ def _part(stem: str, sidecar: dict) -> str:
 def _sidecar(stem: str, path: Path, sidecars: list[Path], root: Path) -> tuple[dict, tuple[FoundFile, ...]]:
     """Metadata of an image and its files; a nearer and more specific sidecar prevails (BIDS inheritance)."""
     entities, suffix = _entities(stem), stem.rsplit("_", 1)[-1]
-    acquisition = _acquisition_stem(stem)
+    acquisition = acquisition_stem(stem)
     applying = []
     for candidate in sidecars:
         if not path.parent.is_relative_to(candidate.parent):

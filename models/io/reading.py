@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import UnsuitableInputError
 from .case import CASE_SUFFIX, Case, check_id, load_case
 from .files import Found, Skipped, identifier
-from .study import MultiEchoStudy, SourceFile
+from .study import MultiEchoStudy
 
 _READABLE = "a case, a DICOM folder, a BIDS folder, NIfTI with JSON, or a MATLAB file of a multi-echo study"
 
@@ -94,16 +94,16 @@ def _files(path: Path) -> tuple[Path, list[Path]]:
         return path, [file for file in files if file.is_file()]
     if not path.is_file():
         raise UnsuitableInputError(f"An existing folder or file is needed; '{path.name}' is neither. Check the path.")
-    from .nifti import _acquisition_stem, stem_of
+    from .nifti import acquisition_stem, stem_of
 
     stem = stem_of(path)
     if stem is None:
         return path.parent, [path]
-    acquisition = _acquisition_stem(stem)
+    acquisition = acquisition_stem(stem)
     beside = []
     for other in sorted(path.parent.iterdir()):
         other_stem = other.stem if other.suffix.lower() == ".json" else stem_of(other)
-        if other_stem is not None and (_acquisition_stem(other_stem) == acquisition or other.suffix.lower() == ".json"):
+        if other_stem is not None and (acquisition_stem(other_stem) == acquisition or other.suffix.lower() == ".json"):
             beside.append(other)
     return path.parent, beside
 
@@ -162,8 +162,3 @@ def case_id_of(path: Path, number: int = 0, total: int = 1) -> str:
     """The id that a case imported from a source gets unless the user chooses one."""
     stem = identifier(_stem(Path(path)))
     return check_id(stem if total == 1 else f"{stem}_{number + 1}")
-
-
-def renamed_sources(study: MultiEchoStudy, names: dict[str, str]) -> tuple[SourceFile, ...]:
-    """The sources of a study under the names its files have in a case."""
-    return tuple(SourceFile(names[source.name], source.sha256) for source in study.sources)
