@@ -1,16 +1,26 @@
-"""What a client needs, from the standard library alone, as in 3D Slicer."""
+"""A real server in a process of its own, and a client from the standard library alone, as in 3D Slicer."""
 
 from __future__ import annotations
 
 import email
 import http.client
 import json
+import os
 import secrets
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import pytest
+
+TOKEN = "a-token-of-the-tests"
+START_LIMIT_S = 180
 
 
 @dataclass(frozen=True)
@@ -90,3 +100,37 @@ class Server:
             body += head.encode() + b"Content-Type: application/octet-stream\r\n\r\n" + content + b"\r\n"
         body += f"--{boundary}--\r\n".encode()
         return self.call(method, path, bytes(body), {"Content-Type": f"multipart/form-data; boundary={boundary}"})
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def start_server(studies: Path, log: Path) -> tuple[subprocess.Popen, Server]:
+    """Start a server and wait until it answers."""
+    port = free_port()
+    command = [sys.executable, "-m", "liver_apps.entry", "start_server", "--app", "apps/liver"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--studies", str(studies), "--port", str(port)],
+            cwd=log.parent,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={
+                key: value
+                for key, value in os.environ.items()
+                if not key.startswith(("LIVERLABEL_TOKEN", "MONAI_LABEL"))
+            },
+        )
+    found = Server(f"http://127.0.0.1:{port}", TOKEN, studies)
+    deadline = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if found.call("GET", "/liver/health", token=None).status == 200:
+                return process, found
+        except OSError:
+            time.sleep(0.2)
+    process.kill()
+    pytest.fail(f"the server did not start:\n{log.read_text()[-4000:]}")

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from client import Server  # noqa: E402
-
-TOKEN = "a-token-of-the-tests"
-START_LIMIT_S = 180
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+from client import Server, start_server  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -57,35 +44,7 @@ def studies(tmp_path_factory, phantom) -> Path:
 def server(studies, tmp_path_factory) -> Server:
     """The server as ``liverlabel serve`` starts it, from a folder without the app."""
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    running = start_server(studies, log, "--token", TOKEN)
+    running = start_server(studies, log)
     yield running[1]
     running[0].send_signal(signal.SIGTERM)
     running[0].wait(timeout=30)
-
-
-def start_server(studies: Path, log: Path, *options: str) -> tuple[subprocess.Popen, Server]:
-    """Start a server and wait until it answers."""
-    port = free_port()
-    command = [sys.executable, "-m", "liver_apps.entry", "start_server", "--app", "apps/liver"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--studies", str(studies), "--port", str(port), *options],
-            cwd=log.parent,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={
-                key: value
-                for key, value in os.environ.items()
-                if not key.startswith(("LIVERLABEL_TOKEN", "MONAI_LABEL"))
-            },
-        )
-    found = Server(f"http://127.0.0.1:{port}", TOKEN, studies)
-    deadline = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if found.call("GET", "/liver/health", token=None).status == 200:
-                return process, found
-        except OSError:
-            time.sleep(0.2)
-    process.kill()
-    pytest.fail(f"the server did not start:\n{log.read_text()[-4000:]}")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import http.client
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from client import start_server
+from test_worker import is_running
 
 from liver_apps import entry
 
@@ -114,6 +120,29 @@ def test_without_monailabel_the_missing_step_is_named(tmp_path):
 def test_the_app_folder_is_left_as_it_was(server):
     inside = {path.name for path in launcher.PACKAGED_APP.iterdir()} - {"__pycache__"}
     assert inside == {"__init__.py", "main.py", "server.py", "lib"}
+
+
+@pytest.mark.slow
+def test_a_server_that_is_told_to_stop_ends_its_computation(studies, tmp_path):
+    process, server = start_server(studies, tmp_path / "log.txt")
+    answers = []
+
+    def ask() -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answers.append(server.call("POST", "/liver/infer/pdff", {"image": "simulated-larger"}).status)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.3)
+    started = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.terminate()
+    process.wait(timeout=30)
+    asking.join(timeout=30)
+    assert started and not asking.is_alive()
+    deadline = time.monotonic() + 10
+    while any(is_running(int(pid)) for pid in started) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in started if is_running(int(pid))]
 
 
 def test_processes_that_are_started_find_the_stand_in(monkeypatch):

@@ -108,6 +108,26 @@ def test_a_process_that_ends_is_replaced(worker):
     assert worker.run(add, 1, 2) == 3
 
 
+def test_a_request_that_waits_while_the_server_stops_starts_nothing(worker):
+    told = []
+
+    def ask() -> None:
+        with pytest.raises(ComputationError) as caught:
+            worker.run(nap, 10)
+        told.append(str(caught.value))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while worker._places._value > 2 or worker._process is None:
+        time.sleep(0.001)
+    worker.close()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert any("shutting down" in sentence for sentence in told) and len(told) == 2
+    assert worker._process is None
+
+
 def test_an_unknown_request_has_no_progress(worker):
     with pytest.raises(UnknownNameError, match="knows no request 'never'"):
         worker.progress("never")

@@ -49,29 +49,44 @@ class Worker:
     def __init__(self, prepare: Callable[[], None], max_waiting: int):
         self._prepare = prepare
         self._turn = threading.Lock()
+        self._life = threading.Lock()
         self._places = threading.BoundedSemaphore(max_waiting + 1)
         self._max_waiting = max_waiting
         self._requests: OrderedDict[str, Progress] = OrderedDict()
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
+        self._is_closed = False
         atexit.register(self.close)
 
     def start(self) -> None:
-        """Start the child if none runs; it gets ready while the server goes on."""
-        if self._process is not None and self._process.is_alive():
-            return
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self._prepare), name="liverlabel-worker")
-        self._process.start()
-        theirs.close()
+        """Start the child if none runs; it gets ready while the server goes on.
+
+        Raises:
+            ComputationError: the worker was closed.
+        """
+        with self._life:
+            if self._is_closed:
+                raise ComputationError("The server is shutting down; nothing was computed. Try again when it is back.")
+            if self._process is not None and self._process.is_alive():
+                return
+            context = multiprocessing.get_context("spawn")
+            self._pipe, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, self._prepare), name="liverlabel-worker")
+            process.start()
+            theirs.close()
+            self._process = process
 
     def close(self) -> None:
-        """End the child."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.join(timeout=5)
-            self._process = None
+        """End the child for good; requests that still wait are told so."""
+        self._is_closed = True
+        self._end_child()
+
+    def _end_child(self) -> None:
+        with self._life:
+            process, self._process = self._process, None
+            if process is not None:
+                process.terminate()
+                process.join(timeout=5)
 
     def progress(self, request_id: str) -> dict[str, Any]:
         """How far a request is.
@@ -134,7 +149,7 @@ class Worker:
                         "The computation failed through a defect of ours; the server's log says more."
                     )
         except (EOFError, OSError) as error:
-            self.close()
+            self._end_child()
             raise ComputationError(
                 "The process that computes ended before its result, perhaps for want of memory. Try again, or send "
                 "fewer "
