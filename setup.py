@@ -17,6 +17,7 @@ REQUIRED = [
     "pydicom>=3.0",
     "PyMaxflow>=1.3.2",
     "rich>=13",
+    "scikit-image>=0.24",
     "scipy>=1.13",
 ]
 # What the server needs besides monailabel==0.8.5, which goes in with --no-deps (requirements-no-deps.lock).
@@ -48,7 +49,6 @@ SERVER = [
     "requests",
     "requests-toolbelt",
     "schedule",
-    "scikit-image",
     "scikit-learn",
     "shapely",
     "simpleitk",

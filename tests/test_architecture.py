@@ -1,6 +1,9 @@
 """Who may import whom, read from the source: DESIGN's rooms, as a test."""
 
 import ast
+import re
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,15 @@ def test_a_file_imports_only_what_its_room_may(path):
             used = rest.split(".")[0]
             room = used if (LIBRARY / used).is_dir() or (LIBRARY / f"{used}.py").is_file() else ""
             assert room in allowed, f"{path.relative_to(LIBRARY)} may not import {name}"
+
+
+def test_what_the_library_imports_is_what_its_package_requires():
+    distributions = metadata.packages_distributions()
+    required = {re.split(r"[^\w-]", line)[0].lower() for line in metadata.requires("liverlabel") if "extra" not in line}
+    used = {name.split(".")[0] for path in FILES for name in imported(path)} - set(sys.stdlib_module_names)
+    for package in used - {"liver_models", "__future__"}:
+        owners = {name.lower() for name in distributions.get(package, [package])}
+        assert owners & required, f"liver_models imports {package}; setup.py does not require it"
 
 
 def test_the_rule_sees_relative_and_late_imports(tmp_path):
