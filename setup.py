@@ -78,7 +78,7 @@ setup(
     package_data={"": ["resources/*", "*.json", "*.css", "*.md"]},
     include_package_data=False,
     install_requires=REQUIRED,
-    extras_require={"server": SERVER, "test": ["jsonschema", "pytest>=8", "pytest-timeout"]},
+    extras_require={"matlab": ["h5py"], "server": SERVER, "test": ["jsonschema", "pytest>=8", "pytest-timeout"]},
     entry_points={
         "console_scripts": [
             "liverlabel = liver_models.__main__:main",

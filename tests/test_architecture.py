@@ -1,6 +1,7 @@
 """Who may import whom, read from the source: DESIGN's rooms, as a test."""
 
 import ast
+import os
 import re
 import sys
 from importlib import metadata
@@ -54,9 +55,12 @@ def test_a_file_imports_only_what_its_room_may(path):
             assert room in allowed, f"{path.relative_to(LIBRARY)} may not import {name}"
 
 
+@pytest.mark.skipif(os.environ.get("LIVERLABEL_TEST_WHEEL") != "1", reason="the wheel is tested by make test")
 def test_what_the_library_imports_is_what_its_package_requires():
     distributions = metadata.packages_distributions()
-    required = {re.split(r"[^\w-]", line)[0].lower() for line in metadata.requires("liverlabel") if "extra" not in line}
+    # h5py is asked for only by MATLAB files of version 7.3, with a sentence where it is missing.
+    lines = [line for line in metadata.requires("liverlabel") if "extra" not in line or '"matlab"' in line]
+    required = {re.split(r"[^\w-]", line)[0].lower() for line in lines}
     used = {name.split(".")[0] for path in FILES for name in imported(path)} - set(sys.stdlib_module_names)
     for package in used - {"liver_models", "__future__"}:
         owners = {name.lower() for name in distributions.get(package, [package])}
