@@ -118,11 +118,7 @@ def start_server(studies: Path, log: Path) -> tuple[subprocess.Popen, Server]:
             cwd=log.parent,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={
-                key: value
-                for key, value in os.environ.items()
-                if not key.startswith(("LIVERLABEL_TOKEN", "MONAI_LABEL"))
-            },
+            env={**os.environ, "LIVERLABEL_TOKEN": TOKEN},
         )
     found = Server(f"http://127.0.0.1:{port}", TOKEN, studies)
     deadline = time.monotonic() + START_LIMIT_S
