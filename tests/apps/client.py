@@ -51,11 +51,12 @@ class Reply:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server and the token it asks for."""
+    """A running server, the token it asks for, its studies, and the folder of its log and temporary files."""
 
     address: str
     token: str
     studies: Path
+    folder: Path
 
     def call(
         self,
@@ -111,6 +112,8 @@ def free_port() -> int:
 def start_server(studies: Path, log: Path) -> tuple[subprocess.Popen, Server]:
     """Start a server and wait until it answers."""
     port = free_port()
+    temporary = log.parent / "tmp"
+    temporary.mkdir()
     command = [sys.executable, "-m", "liver_apps.entry", "start_server", "--app", "apps/liver"]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -118,9 +121,9 @@ def start_server(studies: Path, log: Path) -> tuple[subprocess.Popen, Server]:
             cwd=log.parent,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "LIVERLABEL_TOKEN": TOKEN},
+            env={**os.environ, "LIVERLABEL_TOKEN": TOKEN, "TMPDIR": str(temporary)},
         )
-    found = Server(f"http://127.0.0.1:{port}", TOKEN, studies)
+    found = Server(f"http://127.0.0.1:{port}", TOKEN, studies, log.parent)
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
