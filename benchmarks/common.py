@@ -21,7 +21,8 @@ def show(question: str, figures: dict) -> None:
     document = {
         "question": question,
         "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
-        "commit": _git(root, "rev-parse", "--short", "HEAD") + ("+changes" if _git(root, "status", "--porcelain") else ""),
+        "commit": _git(root, "rev-parse", "--short", "HEAD")
+        + ("+changes" if _git(root, "status", "--porcelain") else ""),
         "machine": {
             "processor": _processor(),
             "cores": os.cpu_count(),

@@ -1,8 +1,9 @@
 """Does the field ever land in the wrong basin in simulated livers, and is liver PDFF unbiased and at the bound?
 
-A body voxel *failed* if the method masked it, or if it is swapped: its field differs from the truth by more than 1 ppm (modulo
-1/ΔTE) and its PDFF by more than 25 points. Voxels whose PDFF errs by more than 25 points at the right field are noise; they are
-counted beside. Bias and SD are over all liver voxels of all seeds, masked ones counting as failed. PDFF is not clipped.
+A body voxel *failed* if the method masked it, or if it is swapped: its field differs from the truth by more than 1
+ppm (modulo 1/ΔTE) and its PDFF by more than 25 points. Voxels whose PDFF errs by more than 25 points at the right
+field are noise; they are counted beside. Bias and SD are over all liver voxels of all seeds, masked ones counting as
+failed. PDFF is not clipped.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 
 import numpy as np
 from common import show
+
 from liver_models.mri.cramer_rao import cramer_rao_bound
 from liver_models.mri.fat_spectra import get_spectrum
 from liver_models.mri.field_candidates import field_period_hz

@@ -1,7 +1,7 @@
 """Is PDFF right in simulated vials, without noise and at SNR 20, and is its stated deviation right?
 
-Bias and coverage count every voxel of a vial's ROI over all seeds; a voxel that the method masks counts as not covered and
-is listed. The bound is the Cramér-Rao bound of each vial. PDFF is not clipped.
+Bias and coverage count every voxel of a vial's ROI over all seeds; a voxel that the method masks counts as not
+covered and is listed. The bound is the Cramér-Rao bound of each vial. PDFF is not clipped.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 
 import numpy as np
 from common import show
+
 from liver_models.mri.cramer_rao import cramer_rao_bound
 from liver_models.mri.fat_spectra import get_spectrum
 from liver_models.mri.pdff import estimate
@@ -55,7 +56,9 @@ def measure(field_strength_t, snr, seeds):
         if snr is not None:
             row["std_points"] = round(float(error[known].std()), 3)
             row["std_over_bound"] = round(float(error[known].std() / np.mean(entry["bound"])), 3)
-            row["coverage_percent"] = round(100 * float((np.abs(error[known]) < CONFIDENCE_95 * std[known]).sum() / error.size), 1)
+            row["coverage_percent"] = round(
+                100 * float((np.abs(error[known]) < CONFIDENCE_95 * std[known]).sum() / error.size), 1
+            )
         rows.append(row)
     return rows
 

@@ -4,6 +4,6 @@
 class UnsuitableInputError(ValueError):
     """The input cannot be used as it is, and the user can mend it.
 
-    Its text is shown to the user verbatim (exit code 2, HTTP 422): what was needed, what was found, what to do. It never
-    holds a traceback, and any other exception is a defect of ours.
+    Its text is shown to the user verbatim (exit code 2, HTTP 422): what was needed, what was found, what to do. It
+    never holds a traceback, and any other exception is a defect of ours.
     """

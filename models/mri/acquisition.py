@@ -24,8 +24,8 @@ MIN_BIPOLAR_PHASE_RAD = 0.02
 MIN_BIPOLAR_ECHOES = 4
 """An odd/even phase is one more unknown; three echoes do not determine it."""
 PHASE_SCANS = ((np.pi / 4, 12, True), (0.08, 5, False))
-"""Half width in radians, steps and whether it closes, of the scans over the odd/even phase; beyond ±π/4 it equals another
-phase and half a period of the field."""
+"""Half width in radians, steps and whether it closes, of the scans over the odd/even phase; beyond ±π/4 it equals
+another phase and half a period of the field."""
 
 _TINY = float(np.finfo(np.float32).tiny)
 
@@ -39,7 +39,8 @@ class Precession:
     basis: str
     """"given", "found" or "undecided"."""
     evidence_ratio: float
-    """Relative residual that this sign saves where it fits better, over what it costs where it fits worse: 1 is no evidence."""
+    """Relative residual that this sign saves where it fits better, over what it costs where it fits worse: 1 is no
+    evidence."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def _bright_sample(study):
 
 
 def find_precession(study, basis, odd_even=lambda study: None) -> Precession:
-    """Compare how well the signal and its conjugate fit, voxel by voxel: pure water fits both, mixtures and fat only one.
+    """Compare how well the signal and its conjugate fit, voxel by voxel: pure water fits both, mixtures and fat only
+    one.
 
     Args:
         study: Complex-valued.
@@ -108,7 +110,8 @@ def _best_residual(signal, study, basis):
 def find_odd_even_phase(study, basis) -> OddEvenPhase | None:
     """Fit the phase that opposite readouts leave on odd and even echoes.
 
-    Each sampled voxel's residual is scanned over θ; a plane is fitted to 4θ, which is unambiguous for equally spaced echoes.
+    Each sampled voxel's residual is scanned over θ; a plane is fitted to 4θ, which is unambiguous for equally spaced
+    echoes.
 
     Args:
         study: In the model's sign of precession.

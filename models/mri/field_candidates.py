@@ -1,7 +1,7 @@
 """Where the field of each voxel could be: the local minima of the fit's residual.
 
-Water and fat differ by 3.4 ppm, so that a voxel's residual as a function of the field has one minimum where water is taken
-for water and another where it is taken for fat. All of them are found here; which one holds is decided from the
+Water and fat differ by 3.4 ppm, so that a voxel's residual as a function of the field has one minimum where water is
+taken for water and another where it is taken for fat. All of them are found here; which one holds is decided from the
 neighbours (:mod:`.graph_cut`).
 
 Source: Hernando D et al., MRM 2010, 10.1002/mrm.22177 (minima of the residual); Bydder M et al., MRI 2011,
@@ -28,13 +28,13 @@ FIELD_RANGE_PPM = 6.0
 EQUAL_SPACING_TOLERANCE = 0.01
 """Echoes are equally spaced when their differences spread by less than this fraction."""
 MIN_TISSUE_R2_STAR = (10.0, 10.0)
-"""Lower limit of R2* while basins are compared, a + b·B0 in 1/s (25 at 1.5 T): a pure water voxel that is taken for fat needs
-some 40/s less R2* than it has, so that a limit below tissue's own tells the two apart."""
+"""Lower limit of R2* while basins are compared, a + b·B0 in 1/s (25 at 1.5 T): a pure water voxel that is taken for
+fat needs some 40/s less R2* than it has, so that a limit below tissue's own tells the two apart."""
 DEPHASING_R2_STAR = (0.0, 27.0)
 """R2* above which decay is taken to be partly macroscopic dephasing, a + b·B0 in 1/s (40 at 1.5 T); a scale, too."""
 PHASE_LOCK_WEIGHT = 0.5
 """Share of the phase-locked residual in the cost of a basin; eddy currents break the lock in some scans."""
-MODEL_ERROR = 0.02
+MODEL_ERROR = 0.05
 """Model error as a fraction of the signal (flow, eddy currents, partial volume): no basin is surer than that."""
 DEPHASING_ERROR = 0.1
 """Further model error at R2* = 2 x DEPHASING_R2_STAR: dephasing across a voxel is not exponential."""
@@ -144,7 +144,8 @@ def find_candidates(signal, echo_times_s, field_strength_t, basis, fixed_r2_star
 
 
 def best_fit(signal, echo_times_s, field_strength_t, basis, fixed_r2_star_per_s=None):
-    """Each voxel's best fit on its own, R2* unlimited, blind to its neighbours; may be swapped, but its residual is right.
+    """Each voxel's best fit on its own, R2* unlimited, blind to its neighbours; may be swapped, but its residual is
+    right.
 
     Args and shapes as :func:`find_candidates`.
 

@@ -1,13 +1,13 @@
 """Which of its possible fields each voxel has: the field that is smooth and fits, by graph cuts.
 
-The energy is Σ_p U_p(ψ_p) + Σ_pq w_pq·h(ψ_p - ψ_q), U the residual in units of the noise (a negative log-likelihood) and h a
-Huber function of the difference, taken modulo 1/ΔTE where echoes are equally spaced. It is lowered by fusion moves: each asks of
-every voxel, in one minimum cut, whether it takes a proposed field or keeps its own. A move is kept only if the energy falls, so
-the few pairs that are not submodular can be truncated without harm.
+The energy is Σ_p U_p(ψ_p) + Σ_pq w_pq·h(ψ_p - ψ_q), U the residual in units of the noise (a negative log-likelihood)
+and h a Huber function of the difference, taken modulo 1/ΔTE where echoes are equally spaced. It is lowered by fusion
+moves: each asks of every voxel, in one minimum cut, whether it takes a proposed field or keeps its own. A move is
+kept only if the energy falls, so the few pairs that are not submodular can be truncated without harm.
 
-Voxels are linked to their eight neighbours, and along rows and columns to the next tissue voxel across air as well, so that
-islands in the lung are not free. Slices are solved one by one; the fields of the adjacent slices then enter each slice's cost
-and the slices are solved again, which keeps memory and time linear in their number.
+Voxels are linked to their eight neighbours, and along rows and columns to the next tissue voxel across air as well,
+so that islands in the lung are not free. Slices are solved one by one; the fields of the adjacent slices then enter
+each slice's cost and the slices are solved again, which keeps memory and time linear in their number.
 
 Source: Hernando D et al., MRM 2010, 10.1002/mrm.22177; Boykov Y et al., IEEE TPAMI 2001, 10.1109/34.969114 (expansion);
 Lempitsky V et al., IEEE TPAMI 2010, 10.1109/TPAMI.2009.143 (fusion).

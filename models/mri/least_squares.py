@@ -11,7 +11,7 @@ domain, y_n = s_n·e^{-i2πψt_n}, where the model is y = e^{-R2*t}·(W + F·a(t
 | P = M·M⁺ | the projection that is never formed |
 
 Source: Golub G, Pereyra V, SIAM J Numer Anal 1973, 10.1137/0710036 (variable projection); Kaufman L, BIT 1975,
-10.1007/BF01932995 (its Jacobian); Hernando D et al., MRM 2008, 10.1002/mrm.21532 (water and fat).
+10.1007/BF01932995 (its Jacobian); Hernando D et al., MRM 2008, 10.1002/mrm.21522 (water and fat).
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def _step_geometry(gram, y, echo_times_s):
 def phase_locked_residual(y, echo_times_s, basis, r2_star_per_s):
     """Residual when water and fat share one phase at TE = 0 and one sign, at given field and R2*.
 
-    With b = Mᴴy, C = Re(MᴴM)⁻¹, the best common phase is θ = arg(bᵀCb)/2, which explains (bᴴCb + |bᵀCb|)/2 of the signal's
-    energy; if water and fat then differ in sign, the better of the two alone is taken.
+    With b = Mᴴy, C = Re(MᴴM)⁻¹, the best common phase is θ = arg(bᵀCb)/2, which explains (bᴴCb + |bᵀCb|)/2 of the
+    signal's energy; if water and fat then differ in sign, the better of the two alone is taken.
 
     Args:
         y: Demodulated signal, shape (n_echoes, n_voxels).
@@ -129,9 +129,7 @@ def phase_locked_residual(y, echo_times_s, basis, r2_star_per_s):
     determinant = gram.ww * gram.ff - cross**2
     c_ww, c_ff, c_wf = gram.ff / determinant, gram.ww / determinant, -cross / determinant
     quadratic = c_ww * b_water**2 + 2 * c_wf * b_water * b_fat + c_ff * b_fat**2
-    hermitian = (
-        c_ww * np.abs(b_water) ** 2 + c_ff * np.abs(b_fat) ** 2 + 2 * c_wf * np.real(np.conj(b_water) * b_fat)
-    )
+    hermitian = c_ww * np.abs(b_water) ** 2 + c_ff * np.abs(b_fat) ** 2 + 2 * c_wf * np.real(np.conj(b_water) * b_fat)
     turn = np.exp(-0.5j * np.angle(quadratic))
     real_water, real_fat = (turn * b_water).real, (turn * b_fat).real
     water, fat = c_ww * real_water + c_wf * real_fat, c_wf * real_water + c_ff * real_fat

@@ -1,7 +1,8 @@
-"""Fat fraction from magnitudes alone: no field map, blind to eddy currents, and unable to tell 30 % from 70 % by itself.
+"""Fat fraction from magnitudes alone: no field map, blind to eddy currents, and unable to tell 30 % from 70 % by
+itself.
 
-The model is m(t) = |W + F·a(t)|·e^{-R2*t} with W and F real. It is fitted from a start on the right side of 50 %, and it stays
-where it started.
+The model is m(t) = |W + F·a(t)|·e^{-R2*t} with W and F real. It is fitted from a start on the right side of 50 %, and
+it stays where it started.
 
 Source: Yu H et al., MRM 2011, 10.1002/mrm.22840 (magnitude and hybrid fits); Bydder M et al., MRI 2008,
 10.1016/j.mri.2007.08.012.

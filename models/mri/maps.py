@@ -11,8 +11,8 @@ import numpy as np
 class PdffMaps:
     """Maps of one study; every array has shape (x, y, z) and is float32 unless said otherwise.
 
-    A voxel that could not be estimated is False in ``valid_mask`` and NaN in the maps, never 0 % fat. PDFF is not clipped:
-    noise around 0 % gives negative values, and a mean over them stays unbiased.
+    A voxel that could not be estimated is False in ``valid_mask`` and NaN in the maps, never 0 % fat. PDFF is not
+    clipped: noise around 0 % gives negative values, and a mean over them stays unbiased.
     """
 
     pdff_percent: np.ndarray

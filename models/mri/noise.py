@@ -7,14 +7,13 @@ from scipy import ndimage
 from scipy.stats import chi2
 from skimage.filters import apply_hysteresis_threshold
 
-from ..errors import UnsuitableInputError
 from .field_candidates import best_fit
 
 SAMPLED_VOXELS = 3000
 """Voxels from which the noise of the whole study is read; every so-manieth, so the same study gives the same value."""
 TISSUE_SNR = (1.8, 4.0)
-"""Root mean square of a tissue voxel's echoes in standard deviations of the noise of a real channel, where noise alone gives
-1.4: a voxel above the first is tissue if it touches, through such voxels, one above the second."""
+"""Root mean square of a tissue voxel's echoes in standard deviations of the noise of a real channel, where noise
+alone gives 1.4: a voxel above the first is tissue if it touches, through such voxels, one above the second."""
 NOISE_QUANTILE = 0.35
 """Quantile of the residual that is compared with chi-square: below the median, where no model error reaches."""
 BRIGHT_SNR = 5.0
@@ -48,13 +47,9 @@ def noise_variance(study, basis, fixed_r2_star_per_s=None) -> float:
         fixed_r2_star_per_s: R2* when it is not estimated.
     Returns:
         Squared units of the signal.
-    Raises:
-        UnsuitableInputError: the images hold nothing.
     """
     energy = signal_energy(study.signal).ravel()
     filled = np.flatnonzero(energy > 0)
-    if filled.size == 0:
-        raise UnsuitableInputError("PDFF needs images with signal; every pixel of this study is 0. Export the images again.")
     flat = study.signal.reshape(study.signal.shape[0], -1)
     freedom = max(degrees_of_freedom(flat.shape[0], fixed_r2_star_per_s is not None), 1)
 

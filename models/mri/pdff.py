@@ -35,14 +35,15 @@ FITS = ("complex", "hybrid")
 HYBRID_BLEND = (0.40, 0.50)
 """Complex fat fraction below which the magnitude fit counts alone and above which the complex one does (Yu 2011)."""
 ASSUMED_R2_STAR = (10.0, 15.0)
-"""R2* taken when three echoes do not determine it, a + b·B0 in 1/s: some 32 at 1.5 T and 55 at 3 T (Schwimmer JB 2020)."""
+"""R2* taken when three echoes do not determine it, a + b·B0 in 1/s: some 32 at 1.5 T and 55 at 3 T as in a liver
+without iron."""
 MISFIT_FRACTION = 0.5
 """Residual over signal, both root mean square, above which a voxel is not described by the model …"""
 MISFIT_NOISE_RATIO = 5.0
 """… if the residual also exceeds the noise by this factor."""
 MISFIT_SURPRISE = 4.0
-"""Residual over that of its surroundings from which a voxel's own residual widens its deviation: chance gives 4 to one voxel
-in a thousand with six echoes."""
+"""Residual over that of its surroundings from which a voxel's own residual widens its deviation: chance gives 4 to
+one voxel in a thousand with six echoes."""
 REFINEMENTS = 8
 """Final Gauss-Newton steps."""
 MAX_PDFF_STD = 10.0
@@ -110,6 +111,10 @@ def estimate(study: MultiEchoStudy, *, method="graph_cut", options=None, progres
     options = options or PdffOptions()
     if method not in METHODS:
         raise UnsuitableInputError(f"PDFF needs one of the methods {', '.join(METHODS)}; found {method!r}.")
+    if not study.signal.any():
+        raise UnsuitableInputError(
+            "PDFF needs images with signal; every pixel of this study is 0. Export the images again."
+        )
     spectrum = get_spectrum(options.spectrum)
     basis = design_matrix(study.echo_times_s, study.field_strength_t, spectrum)
     steps = _Steps(progress, 1 if study.is_magnitude_only else n_steps(study.signal.shape[3]) + 1)
@@ -121,7 +126,7 @@ def estimate(study: MultiEchoStudy, *, method="graph_cut", options=None, progres
         constant, slope = ASSUMED_R2_STAR
         fixed_r2_star = constant + slope * study.field_strength_t
         warnings.append(
-            f"Three echoes do not determine R2*; {fixed_r2_star:.0f} 1/s was assumed, and PDFF is biased where it differs."
+            f"Three echoes do not determine R2*; {fixed_r2_star:.0f} 1/s was assumed. PDFF is biased where it differs."
         )
     variance = noise_variance(study, basis, fixed_r2_star)
     starts = solve_field(study, basis, variance, fixed_r2_star, steps.advance)
@@ -208,8 +213,8 @@ def _resolve_acquisition(study, basis, options):
             }
             if readout == "auto":
                 warnings.append(
-                    f"Odd and even echoes differ by a phase of {2 * phase.offset_rad:.2f} rad, as bipolar readouts leave it; "
-                    "it was removed."
+                    f"Odd and even echoes differ by a phase of {2 * phase.offset_rad:.2f} rad, as bipolar readouts "
+                    "leave it; it was removed."
                 )
     return study, settings, warnings
 
@@ -285,8 +290,6 @@ def _estimate_from_magnitude(study, basis, options, method, steps):
     magnitude = study.signal.real
     n_echoes = magnitude.shape[0]
     energy = np.square(magnitude).sum(axis=0)
-    if not energy.any():
-        raise UnsuitableInputError("PDFF needs images with signal; every pixel of this study is 0. Export the images again.")
     mask = (energy > 0.05**2 * energy.max()) & ~study.unusable_mask
     flat = magnitude[:, mask]
     start = start_on_side(flat, study.echo_times_s, 0.1)
@@ -313,8 +316,9 @@ def _estimate_from_magnitude(study, basis, options, method, steps):
     maps["valid_mask"] = inside
     steps.advance()
     warning = (
-        "No phase was stored: PDFF comes from magnitudes. It is right below about 40 %; fat-dominant tissue reads as its "
-        "water-dominant mirror (100 % minus itself), and there is no field map. Export phase or real and imaginary images."
+        "No phase was stored: PDFF comes from magnitudes. It is right below about 40 %; fat-dominant tissue reads as "
+        "its water-dominant mirror (100 % minus itself), and there is no field map. Export phase, or real "
+        "and imaginary."
     )
     settings = {"fit": "magnitude", "noise_std": float(noise), "r2_star": "fitted"}
     return PdffMaps(
