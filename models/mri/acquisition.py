@@ -17,6 +17,8 @@ DECIDED_RATIO = 2.0
 """Evidence ratio from which the sign of precession is called found."""
 CONTRADICTED_RATIO = 3.0
 """Evidence ratio from which a declared sign is called into question."""
+REFUTED_RATIO = 10.0
+"""Evidence ratio from which a study that declares the other sign is refused: its PDFF would be far off everywhere."""
 BIPOLAR_RATIO = 0.7
 """Residual with an odd/even phase over that without, below which a readout is called bipolar."""
 MIN_BIPOLAR_PHASE_RAD = 0.02

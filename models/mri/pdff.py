@@ -13,6 +13,7 @@ from .acquisition import (
     BIPOLAR_RATIO,
     CONTRADICTED_RATIO,
     MIN_BIPOLAR_PHASE_RAD,
+    REFUTED_RATIO,
     find_odd_even_phase,
     find_precession,
 )
@@ -189,10 +190,13 @@ def _resolve_acquisition(study, basis, options):
             f"(evidence ratio {found.evidence_ratio:.2f}); +1 was taken. Compare with --precession=-1."
         )
     elif found.basis == "given" and found.evidence_ratio < 1 / CONTRADICTED_RATIO:
-        warnings.append(
-            "The declared sign of precession fits worse than the other "
-            f"(evidence ratio {found.evidence_ratio:.2f}); check it, or give --precession."
-        )
+        evidence = f"the signal fits the other sign better, {1 / found.evidence_ratio:.0f} to 1"
+        if options.precession == "auto" and found.evidence_ratio < 1 / REFUTED_RATIO:
+            raise UnsuitableInputError(
+                f"PDFF needs the right sign of precession; the study declares {found.sign:+d}, but {evidence}. Give "
+                f"--precession={-found.sign:+d}, or --precession={found.sign:+d} to insist."
+            )
+        warnings.append(f"The sign of precession is given as {found.sign:+d}, but {evidence}. Check it.")
     if found.sign == -1:
         study = study.with_fields(signal=np.conj(study.signal), precession=1)
     settings = {

@@ -87,10 +87,18 @@ def test_an_undeclared_precession_is_found():
     assert abs(bias(maps, truth, truth.rois["vial_20_percent"])) < 0.6
 
 
-def test_a_wrongly_declared_precession_is_called_into_question():
+def test_a_study_that_declares_the_wrong_precession_is_refused_saying_what_to_give():
     study, _ = vials(precession=-1)
-    maps = estimate(study.with_fields(precession=1))
-    assert any("declared sign of precession" in w for w in maps.warnings)
+    with pytest.raises(
+        UnsuitableInputError, match=r"declares \+1, but the signal fits the other .* Give --precession=-1"
+    ):
+        estimate(study.with_fields(precession=1))
+
+
+def test_who_insists_on_a_sign_gets_it_with_a_warning():
+    study, _ = vials(precession=-1)
+    maps = estimate(study.with_fields(precession=1), options=PdffOptions(precession="+1"))
+    assert any("given as +1, but the signal fits the other sign better" in w for w in maps.warnings)
 
 
 def test_pure_water_leaves_the_precession_undecided_and_says_so():
