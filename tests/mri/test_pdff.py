@@ -88,10 +88,8 @@ def test_an_undeclared_precession_is_found():
 
 
 def test_a_study_that_declares_the_wrong_precession_is_refused_saying_what_to_give():
-    study, _ = vials(precession=-1)
-    with pytest.raises(
-        UnsuitableInputError, match=r"declares \+1, but the signal fits the other .* Give --precession=-1"
-    ):
+    study, _ = vials(precession=-1, snr=200.0)
+    with pytest.raises(UnsuitableInputError, match=r"declares \+1, but the signal fits the other .* --precession=-1"):
         estimate(study.with_fields(precession=1))
 
 
