@@ -124,7 +124,7 @@ def find_candidates(signal, echo_times_s, field_strength_t, basis, fixed_r2_star
         start,
         n_iterations=REFINEMENTS,
         fixed_r2_star=fixed_r2_star_per_s is not None,
-        min_r2_star_per_s=_at_field(MIN_TISSUE_R2_STAR, field_strength_t),
+        min_r2_star_per_s=tissue_r2_star_limit(field_strength_t),
     )
     y = least_squares.demodulate(signal[:, voxel], echo_times_s, fit.field_map_hz)
     locked = least_squares.phase_locked_residual(y, echo_times_s, basis, fit.r2_star_per_s)
@@ -183,6 +183,11 @@ def basin_cost(candidates, signal_energy, noise_variance, n_echoes, field_streng
     dephasing = DEPHASING_ERROR * np.clip(slowest / knee - 1, 0, 2)
     variance = noise_variance + (MODEL_ERROR**2 + dephasing**2) * signal_energy / n_echoes
     return ((residual - residual.min(axis=0)) / (2 * variance)).astype(np.float32)
+
+
+def tissue_r2_star_limit(field_strength_t) -> float:
+    """Lower limit of R2* while basins are compared, 1/s."""
+    return _at_field(MIN_TISSUE_R2_STAR, field_strength_t)
 
 
 def _at_field(line, field_strength_t):

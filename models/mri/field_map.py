@@ -19,7 +19,7 @@ so this leaves the decision to the data wherever several voxels agree. Chosen on
 HUBER_PPM = 0.1
 """Field difference between neighbours up to which the cost is quadratic, ppm: the slope of a field under the lung's
 dome."""
-MAX_SLICE_COUPLING = 0.3
+MAX_SLICE_COUPLING = 0.2
 """Largest weight of the link between slices relative to that within; it is the ratio of the voxel sizes below that."""
 SLICE_SWEEPS = 2
 """Sweeps over a volume after each slice was solved alone."""

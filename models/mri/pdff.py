@@ -140,7 +140,9 @@ def estimate(study: MultiEchoStudy, *, method="graph_cut", options=None, progres
         maps["field_map_hz"] = unwrap_field(maps["field_map_hz"], maps["valid_mask"], period).astype(np.float32)
     steps.advance()
     if misfits:
-        warnings.append(f"{misfits} voxels do not fit the signal model; they are masked, not estimated.")
+        warnings.append(
+            f"Voxels that do not fit the signal model: {misfits}. They are masked, not estimated; most lie beside air."
+        )
     settings |= {
         "fit": options.fit,
         "noise_std": float(np.sqrt(variance)),
