@@ -21,7 +21,7 @@ ALONE := env -u PYTHONPATH $(QUIET_ITK) LIVERLABEL_TEST_WHEEL=1 $(BIN)/python -m
 # Programs of Debian are expected where the public cases are.
 MARKS ?= not slow and not gpu$(if $(LIVERLABEL_DATA),, and not system)
 
-.PHONY: help env wheel serve test test-slow test-real test-system test-gpu demo bench lint clean
+.PHONY: help env wheel serve test test-slow test-real test-system test-gpu demo bench docs lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -72,11 +72,17 @@ test-gpu: wheel ## the tests that need a CUDA device
 demo: wheel ## simulate a liver, measure it, write demo/report.html
 	@env -u PYTHONPATH $(BIN)/liverlabel demo --out demo
 
-bench: wheel ## every benchmark, as JSON in benchmarks/results
-	@mkdir -p benchmarks/results
+bench: wheel ## every benchmark, as JSON in benchmarks/results (half an hour)
 	@for script in $(filter-out benchmarks/common.py, $(wildcard benchmarks/*.py)); do \
-	  echo "$$script"; env -u PYTHONPATH $(BIN)/python $$script > benchmarks/results/$$(basename $$script .py).json \
+	  echo "$$script"; env -u PYTHONPATH LIVERLABEL_BENCH_OUT=benchmarks/results $(BIN)/python $$script > /dev/null \
 	    || { [[ $$script == *real* ]] && echo "  left out: it needs LIVERLABEL_DATA"; }; done
+
+docs: wheel ## the pictures of the README and docs; needs Chromium
+	@rm -rf $(STAMPS)/demo && env -u PYTHONPATH $(BIN)/liverlabel demo --out $(STAMPS)/demo > /dev/null
+	@mkdir -p docs/pictures
+	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1150,1500 --user-data-dir=$(STAMPS)/chromium \
+	  --screenshot=docs/pictures/report-of-a-simulated-liver.png file://$(CURDIR)/$(STAMPS)/demo/report.html 2> /dev/null
+	@env -u PYTHONPATH $(BIN)/python benchmarks/time_and_memory.py --plot docs/pictures/time-and-memory.png
 
 lint: $(STAMPS)/env ## style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

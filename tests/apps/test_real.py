@@ -10,7 +10,6 @@ import pytest
 
 
 @pytest.mark.real
-@pytest.mark.slow
 def test_a_real_liver_that_is_uploaded_comes_back_as_maps(server, real_data):
     path = real_data / "mri" / "ismrm2012_12.mat"
     reply = server.send("POST", "/liver/infer/pdff", [("files", path.name, path.read_bytes())])
