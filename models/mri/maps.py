@@ -40,7 +40,7 @@ class PdffMaps:
     settings: dict = field(default_factory=dict)
     """What was assumed or found: precession, bipolar phase, noise standard deviation …; JSON-ready."""
     warnings: tuple[str, ...] = ()
-    """Sentences the reader should see beside the numbers."""
+    """Sentences the reader should see beside the numbers and those of the study."""
 
 
 VOLUME_FIELDS = (

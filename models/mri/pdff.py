@@ -150,9 +150,7 @@ def estimate(study: MultiEchoStudy, *, method="graph_cut", options=None, progres
         "r2_star": "fitted" if fixed_r2_star is None else "assumed",
         "n_misfit_voxels": misfits,
     }
-    return PdffMaps(
-        **maps, method=method, spectrum=options.spectrum, settings=settings, warnings=study.warnings + tuple(warnings)
-    )
+    return PdffMaps(**maps, method=method, spectrum=options.spectrum, settings=settings, warnings=tuple(warnings))
 
 
 class _Steps:
@@ -327,6 +325,4 @@ def _estimate_from_magnitude(study, basis, options, method, steps):
         "and imaginary."
     )
     settings = {"fit": "magnitude", "noise_std": float(noise), "r2_star": "fitted"}
-    return PdffMaps(
-        **maps, method=method, spectrum=options.spectrum, settings=settings, warnings=(*study.warnings, warning)
-    )
+    return PdffMaps(**maps, method=method, spectrum=options.spectrum, settings=settings, warnings=(warning,))

@@ -145,3 +145,13 @@ def test_a_result_that_cannot_take_its_place_gives_it_back_to_the_former(result,
 def test_paths_with_spaces_and_accents_work(result, tmp_path):
     write_result(tmp_path / "Grüße an alle" / "肝臓 1", *result)
     assert (tmp_path / "Grüße an alle" / "肝臓 1" / "report.html").is_file()
+
+
+def test_what_the_study_says_is_said_once():
+    from liver_models.mri.pdff import estimate
+    from liver_models.mri.phantom import make_phantom
+
+    study, _ = make_phantom("vials", snr=50, size=64)
+    study = study.with_fields(warnings=("Something about how it was read.",))
+    said = result_json(study, estimate(study), {})["warnings"]
+    assert said.count("Something about how it was read.") == 1
