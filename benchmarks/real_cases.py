@@ -93,6 +93,9 @@ def examine(study, maps):
         "candidate_regions": len(regions),
         "swapped_regions": sum(r["residual_of_other_over_this"] < 1 for r in regions),
         "swapped_regions_with_r2_star_of_tissue": sum(r["with_r2_star_of_tissue"] < 1 for r in regions),
+        "of_these_with_a_stated_deviation_below_10_points": sum(
+            r["with_r2_star_of_tissue"] < 1 and r["median_pdff_std_percent"] < 10 for r in regions
+        ),
         "pixels_where_the_other_fits_better": n_better,
         "regions": sorted(regions, key=lambda r: r["residual_of_other_over_this"]),
     }

@@ -108,14 +108,8 @@ def latencies(address: str, goes_on) -> list[float]:
 
 def summary(values: list[float]) -> dict:
     """Median, 95th and 99th percentile, maximum and number."""
-    p50, p95, p99 = np.percentile(values, [50, 95, 99])
-    return {
-        "p50": round(p50, 2),
-        "p95": round(p95, 2),
-        "p99": round(p99, 2),
-        "max": round(max(values), 2),
-        "n": len(values),
-    }
+    shares = dict(zip(("p50", "p95", "p99", "max"), np.percentile(values, [50, 95, 99, 100]), strict=True))
+    return {name: round(float(value), 2) for name, value in shares.items()} | {"n": len(values)}
 
 
 def ask(address: str, path: str, body: dict | None = None) -> bytes:
