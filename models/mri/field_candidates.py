@@ -38,6 +38,8 @@ MODEL_ERROR = 0.05
 """Model error as a fraction of the signal (flow, eddy currents, partial volume): no basin is surer than that."""
 DEPHASING_ERROR = 0.1
 """Further model error at R2* = 2 x DEPHASING_R2_STAR: dephasing across a voxel is not exponential."""
+N_UNKNOWNS = 6
+"""Real unknowns of a voxel: complex water and fat, field, R2*."""
 REFINEMENTS = 6
 """Gauss-Newton steps for each minimum."""
 
@@ -165,6 +167,8 @@ def best_fit(signal, echo_times_s, field_strength_t, basis, fixed_r2_star_per_s=
 def basin_cost(candidates, signal_energy, noise_variance, n_echoes, field_strength_t):
     """Negative log-likelihood of each candidate against the voxel's best, with the model's own error counted as noise.
 
+    The noise is at least what the best candidate leaves: where none fits, the better of them says little.
+
     Args:
         candidates: Of n_voxels voxels.
         signal_energy: Sum over echoes of |s|², shape (n_voxels,).
@@ -182,6 +186,7 @@ def basin_cost(candidates, signal_energy, noise_variance, n_echoes, field_streng
     knee = _at_field(DEPHASING_R2_STAR, field_strength_t)
     dephasing = DEPHASING_ERROR * np.clip(slowest / knee - 1, 0, 2)
     variance = noise_variance + (MODEL_ERROR**2 + dephasing**2) * signal_energy / n_echoes
+    variance = np.maximum(variance, candidates.residual.min(axis=0) / max(2 * n_echoes - N_UNKNOWNS, 1))
     return ((residual - residual.min(axis=0)) / (2 * variance)).astype(np.float32)
 
 

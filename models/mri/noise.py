@@ -7,7 +7,7 @@ from scipy import ndimage
 from scipy.stats import chi2
 from skimage.filters import apply_hysteresis_threshold
 
-from .field_candidates import best_fit
+from .field_candidates import N_UNKNOWNS, best_fit
 
 SAMPLED_VOXELS = 3000
 """Voxels from which the noise of the whole study is read; every so-manieth, so the same study gives the same value."""
@@ -33,7 +33,7 @@ def signal_energy(signal):
 
 def degrees_of_freedom(n_echoes, fixed_r2_star=False) -> int:
     """Real data less real parameters of a voxel's fit: 2·n - 6, or 2·n - 5 with R2* held."""
-    return 2 * n_echoes - (5 if fixed_r2_star else 6)
+    return 2 * n_echoes - (N_UNKNOWNS - 1 if fixed_r2_star else N_UNKNOWNS)
 
 
 def noise_variance(study, basis, fixed_r2_star_per_s=None) -> float:

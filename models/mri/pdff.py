@@ -38,13 +38,13 @@ HYBRID_BLEND = (0.40, 0.50)
 ASSUMED_R2_STAR = (10.0, 15.0)
 """R2* taken when three echoes do not determine it, a + b·B0 in 1/s: some 32 at 1.5 T and 55 at 3 T as in a liver
 without iron."""
-MISFIT_FRACTION = 0.5
-"""Residual over signal, both root mean square, above which a voxel is not described by the model …"""
+MISFIT_ENERGY_FRACTION = 0.5
+"""Share of a voxel's signal energy left unexplained above which the model does not describe it …"""
 MISFIT_NOISE_RATIO = 5.0
-"""… if the residual also exceeds the noise by this factor."""
+"""… if the residual also exceeds the noise by this factor, both root mean square."""
 MISFIT_SURPRISE = 4.0
-"""Residual over that of its surroundings from which a voxel's own residual widens its deviation: chance gives 4 to
-one voxel in a thousand with six echoes."""
+"""Ratio of a voxel's own residual variance to that around it from which its own one counts: chance exceeds 4 in one
+voxel in a thousand with six echoes."""
 REFINEMENTS = 8
 """Final Gauss-Newton steps."""
 MAX_PDFF_STD = 10.0
@@ -239,13 +239,14 @@ def _refine_slice(maps, study, z, start, basis, variance, fixed_r2_star, options
     residual[mask] = fit.residual
     freedom = degrees_of_freedom(times.size, is_fixed)
     noise = local_noise_variance(residual, mask, freedom, variance)[mask]
-    noise_std = np.sqrt(noise * np.maximum(1, fit.residual / (MISFIT_SURPRISE * max(freedom, 1) * noise + _TINY)))
+    own = fit.residual / max(freedom, 1)
+    noise_std = np.sqrt(np.where(own > MISFIT_SURPRISE * noise, own, noise))
     energy = signal_energy(signal)
     pdff, pdff_std = least_squares.fat_fraction(fit.water, fit.fat), spread.pdff_std * noise_std
     r2_star, r2_star_std = fit.r2_star_per_s, spread.r2_star_std_per_s * noise_std
     if options.fit == "hybrid":
         pdff, pdff_std, r2_star, r2_star_std = _hybrid(signal, times, basis, fit, pdff, pdff_std, r2_star, r2_star_std)
-    misfit = (fit.residual > MISFIT_FRACTION**2 * energy) & (
+    misfit = (fit.residual > MISFIT_ENERGY_FRACTION * energy) & (
         fit.residual > MISFIT_NOISE_RATIO**2 * variance * max(freedom, 1)
     )
     good = ~misfit & np.isfinite(pdff) & (pdff_std < MAX_PDFF_STD)
