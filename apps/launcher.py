@@ -1,5 +1,4 @@
-"""MONAI Label's command line with safe defaults: loopback, a token, our ASGI app in front, nothing written to the "
-"app."""
+"""MONAI Label's command line with safe defaults: loopback, a token, our ASGI app in front; it writes nothing there."""
 
 from __future__ import annotations
 

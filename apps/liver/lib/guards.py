@@ -31,8 +31,7 @@ def check_name(kind: str, value: Any) -> str:
     if not isinstance(value, str) or not ID_PATTERN.fullmatch(value):
         raise UnsuitableInputError(
             f"'{kind}' needs a name of up to 128 letters, digits, '_', '-' and '.', starting with a letter or digit; "
-            "found "
-            f"{str(value)[:80]!r}. Use an id from GET /liver/cases."
+            f"found {str(value)[:80]!r}. Use an id from GET /liver/cases."
         )
     return value
 
@@ -53,15 +52,14 @@ def check_params(value: Any, *, may_hold_text: bool = False) -> None:
         if isinstance(value, str) and not may_hold_text and PATH_SIGNS.search(value):
             raise UnsuitableInputError(
                 f"Parameters need plain values; found the path {value[:80]!r}. The server reads only stored cases "
-                "and files "
-                "sent with the request."
+                "and files sent with the request."
             )
         return
     for key, item in value.items():
         if key in SERVER_FILES and not may_hold_text:
             raise UnsuitableInputError(
-                f"'{key}' is not taken: the server reads only stored cases and files sent with the request. Leave it "
-                "out."
+                f"'{key}' is not taken: the server reads only stored cases and files sent with the request. "
+                "Leave it out."
             )
         if key in NAMES and isinstance(item, str) and item:
             check_name(key, item)

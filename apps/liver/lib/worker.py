@@ -152,8 +152,7 @@ class Worker:
             self._end_child()
             raise ComputationError(
                 "The process that computes ended before its result, perhaps for want of memory. Try again, or send "
-                "fewer "
-                "slices at once."
+                "fewer slices at once."
             ) from error
 
 
