@@ -1,4 +1,4 @@
-"""MONAI Label's command line with safe defaults: loopback, a token, our ASGI app in front; it writes nothing there."""
+"""MONAI Label's command line with safe defaults: loopback, a token, our ASGI app; the app folder stays as it is."""
 
 from __future__ import annotations
 
