@@ -76,13 +76,14 @@ def _bright_sample(study):
     return voxels, study.signal.reshape(study.signal.shape[0], -1)[:, voxels]
 
 
-def find_precession(study, basis, odd_even=lambda study: None) -> Precession:
+def find_precession(study, basis, fixed_r2_star_per_s=None, odd_even=lambda study: None) -> Precession:
     """Compare how well the signal and its conjugate fit, voxel by voxel: pure water fits both, mixtures and fat only
     one.
 
     Args:
         study: Complex-valued.
         basis: [1, a(t)], shape (n_echoes, 2).
+        fixed_r2_star_per_s: R2* when it is not estimated: with it free, three echoes fit either sign exactly.
         odd_even: Finds the odd/even phase of a study, to be removed from both versions before they are compared.
     Returns:
         The declared sign if there is one, with the evidence; else the better one.
@@ -93,7 +94,7 @@ def find_precession(study, basis, odd_even=lambda study: None) -> Precession:
         if phase is not None:
             version = version.with_fields(signal=phase.remove_from(version.signal))
         _, signal = _bright_sample(version)
-        residuals.append(_best_residual(signal, study, basis))
+        residuals.append(_best_residual(signal, study, basis, fixed_r2_star_per_s))
         energy = signal_energy(signal)
     saved = (residuals[1] - residuals[0]) / np.maximum(energy, _TINY)
     evidence = (np.clip(saved, 0, None).sum() + _TINY) / (np.clip(-saved, 0, None).sum() + _TINY)
@@ -105,8 +106,9 @@ def find_precession(study, basis, odd_even=lambda study: None) -> Precession:
     return Precession(better, "found", float(evidence**better))
 
 
-def _best_residual(signal, study, basis):
-    return best_fit(signal.astype(np.complex64), study.echo_times_s, study.field_strength_t, basis).residual
+def _best_residual(signal, study, basis, fixed_r2_star_per_s=None):
+    signal = signal.astype(np.complex64)
+    return best_fit(signal, study.echo_times_s, study.field_strength_t, basis, fixed_r2_star_per_s).residual
 
 
 def find_odd_even_phase(study, basis) -> OddEvenPhase | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..errors import UnsuitableInputError
-from ..io.study import MultiEchoStudy
+from ..io.study import MIN_ECHOES, MultiEchoStudy
 from . import least_squares
 from .acquisition import (
     BIPOLAR_RATIO,
@@ -121,11 +121,12 @@ def estimate(study: MultiEchoStudy, *, method="graph_cut", options=None, progres
     steps = _Steps(progress, 1 if study.is_magnitude_only else n_steps(study.signal.shape[3]) + 1)
     if study.is_magnitude_only:
         return _estimate_from_magnitude(study, basis, options, method, steps)
-    study, settings, warnings = _resolve_acquisition(study, basis, options)
     fixed_r2_star = None
-    if study.echo_times_s.size == 3:
+    if study.echo_times_s.size == MIN_ECHOES:
         constant, slope = ASSUMED_R2_STAR
         fixed_r2_star = constant + slope * study.field_strength_t
+    study, settings, warnings = _resolve_acquisition(study, basis, options, fixed_r2_star)
+    if fixed_r2_star is not None:
         warnings.append(
             f"Three echoes do not determine R2*; {fixed_r2_star:.0f} 1/s was assumed. PDFF is biased where it differs."
         )
@@ -173,7 +174,7 @@ def _blank_maps(shape):
     return maps | {"valid_mask": np.zeros(shape, bool)}
 
 
-def _resolve_acquisition(study, basis, options):
+def _resolve_acquisition(study, basis, options, fixed_r2_star):
     """The study in the model's sign without odd/even phase, what was found, and what to tell."""
     warnings = []
     if PRECESSIONS[options.precession] is not None:
@@ -181,9 +182,10 @@ def _resolve_acquisition(study, basis, options):
     readout = options.readout
     if readout == "auto" and study.is_bipolar is not None:
         readout = "bipolar" if study.is_bipolar else "unipolar"
-    found = find_precession(study, basis)
-    if found.basis == "undecided" and readout != "unipolar":
-        found = find_precession(study, basis, lambda version: find_odd_even_phase(version, basis))
+    found = find_precession(study, basis, fixed_r2_star)
+    is_doubtful = found.basis == "undecided" or found.evidence_ratio < 1 / CONTRADICTED_RATIO
+    if is_doubtful and readout != "unipolar":
+        found = find_precession(study, basis, fixed_r2_star, lambda version: find_odd_even_phase(version, basis))
     if found.basis == "undecided":
         warnings.append(
             "The sign of precession is not declared and the signal does not decide it "
@@ -245,7 +247,8 @@ def _refine_slice(maps, study, z, start, basis, variance, fixed_r2_star, options
     pdff, pdff_std = least_squares.fat_fraction(fit.water, fit.fat), spread.pdff_std * noise_std
     r2_star, r2_star_std = fit.r2_star_per_s, spread.r2_star_std_per_s * noise_std
     if options.fit == "hybrid":
-        pdff, pdff_std, r2_star, r2_star_std = _hybrid(signal, times, basis, fit, pdff, pdff_std, r2_star, r2_star_std)
+        complex_part = pdff, pdff_std, r2_star, r2_star_std
+        pdff, pdff_std, r2_star, r2_star_std = _hybrid(signal, times, basis, fit, noise_std, complex_part)
     misfit = (fit.residual > MISFIT_ENERGY_FRACTION * energy) & (
         fit.residual > MISFIT_NOISE_RATIO**2 * variance * max(freedom, 1)
     )
@@ -267,27 +270,28 @@ def _refine_slice(maps, study, z, start, basis, variance, fixed_r2_star, options
     return int(misfit.sum())
 
 
-def _hybrid(signal, times, basis, fit, pdff, pdff_std, r2_star, r2_star_std):
-    """Magnitude estimates at low fat, complex ones at high fat, blended between (Yu 2011)."""
+def _hybrid(signal, times, basis, fit, noise_std, complex_part):
+    """Magnitude estimates at low fat, complex ones at high fat, blended between (Yu 2011).
+
+    ``complex_part`` and the answer are PDFF, its deviation, R2*, its deviation.
+    """
     phase = np.exp(-1j * np.angle(fit.water + fit.fat))
     by_magnitude = fit_magnitude(
         np.abs(signal), times, basis[:, 1], (fit.water * phase).real, (fit.fat * phase).real, fit.r2_star_per_s
     )
-    low, high = HYBRID_BLEND
-    share = np.clip((high - pdff) / (high - low), 0, 1)
-    noise = pdff_std / np.maximum(least_squares.covariance(fit, times, basis).pdff_std, _TINY)
-
-    def blend(magnitude_value, complex_value):
-        return np.where(share > 0, share * magnitude_value, 0) + (1 - share) * complex_value
-
-    total = by_magnitude.water + by_magnitude.fat
     with np.errstate(divide="ignore", invalid="ignore"):
-        return (
-            blend(by_magnitude.fat / total, pdff),
-            blend(by_magnitude.pdff_std * noise, pdff_std),
-            blend(by_magnitude.r2_star_per_s, r2_star),
-            blend(by_magnitude.r2_star_std_per_s * noise, r2_star_std),
+        magnitude_part = (
+            by_magnitude.fat / (by_magnitude.water + by_magnitude.fat),
+            by_magnitude.pdff_std * noise_std,
+            by_magnitude.r2_star_per_s,
+            by_magnitude.r2_star_std_per_s * noise_std,
         )
+    low, high = HYBRID_BLEND
+    share = np.clip((high - complex_part[0]) / (high - low), 0, 1)
+    return tuple(
+        np.where(share > 0, share * by_size, 0) + (1 - share) * by_phase
+        for by_size, by_phase in zip(magnitude_part, complex_part, strict=True)
+    )
 
 
 def _estimate_from_magnitude(study, basis, options, method, steps):

@@ -121,6 +121,20 @@ def test_ignoring_a_bipolar_phase_biases_pdff_and_removing_it_mends_that():
     assert any("bipolar" in w for w in found.warnings)
 
 
+@pytest.mark.parametrize("precession", [1, -1])
+def test_alternating_readouts_are_not_taken_for_the_wrong_sign(precession):
+    study, truth = vials(bipolar_phase_rad=0.6, precession=precession)
+    maps = estimate(study.with_fields(is_bipolar=None))
+    assert maps.settings["precession"]["sign"] == precession
+    assert abs(bias(maps, truth, truth.rois["vial_10_percent"])) < 0.6
+
+
+def test_three_echoes_do_not_refute_the_sign_that_is_declared():
+    for seed in range(3):
+        study, _ = vials(echo_times_s=np.array([1.2, 3.2, 5.2]) * 1e-3, seed=seed, precession=-1)
+        assert estimate(study).settings["precession"]["sign"] == -1
+
+
 def test_a_unipolar_study_is_not_turned():
     study, _ = vials()
     maps = estimate(study.with_fields(is_bipolar=None))
