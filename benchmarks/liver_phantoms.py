@@ -62,7 +62,7 @@ def main():
     """Print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=40)
-    parser.add_argument("--first-seed", type=int, default=1000, help="tuning used seeds 100 to 105")
+    parser.add_argument("--first-seed", type=int, default=1000, help="tuning used seeds 100 to 111")
     parser.add_argument("--snr", type=float, nargs="+", default=[20.0, 50.0, 100.0])
     arguments = parser.parse_args()
     groups = {}

@@ -27,9 +27,10 @@ FIELD_RANGE_PPM = 6.0
 """Half range searched when the echoes are not equally spaced, ppm."""
 EQUAL_SPACING_TOLERANCE = 0.01
 """Echoes are equally spaced when their differences spread by less than this fraction."""
-MIN_TISSUE_R2_STAR = (10.0, 10.0)
-"""Lower limit of R2* while basins are compared, a + b·B0 in 1/s (25 at 1.5 T): a pure water voxel that is taken for
-fat needs some 40/s less R2* than it has, so that a limit below tissue's own tells the two apart."""
+MIN_TISSUE_R2_STAR = (15.0, 10.0)
+"""Lower limit of R2* while basins are compared, a + b·B0 in 1/s (30 at 1.5 T): a pure water voxel that is taken for fat
+needs some 40/s less R2* than it has, so that a limit near tissue's own tells the two apart. Blood and fluids decay more
+slowly; both of their basins then fit a little worse, and the right one still better."""
 DEPHASING_R2_STAR = (0.0, 27.0)
 """R2* above which decay is taken to be partly macroscopic dephasing, a + b·B0 in 1/s (40 at 1.5 T); a scale, too."""
 PHASE_LOCK_WEIGHT = 0.5
