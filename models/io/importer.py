@@ -6,6 +6,7 @@ manifest comes last. An import that fails or is interrupted leaves nothing behin
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -32,6 +33,8 @@ from .study import MultiEchoStudy
 
 __all__ = ["ImportReport", "Progress", "Skipped", "import_source", "remove_case"]
 
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
+"""What renaming a folder onto one that is there answers."""
 Progress = Callable[[int, int], None]
 """Called with the number of files copied and the number of all."""
 
@@ -106,9 +109,8 @@ def import_source(
                 existing.append(known[digest])
                 continue
             wanted = _wanted_id(studies_dir, source, case_id, number, len(usable))
-            made.append(wanted)
             case_source = CaseSource(source.resolve().name, digest)
-            for _ in _make_case(studies_dir, wanted, item, header, case_source):
+            for _ in _make_case(studies_dir, wanted, item, header, case_source, made):
                 done += 1
                 if progress is not None:
                     progress(done, total)
@@ -172,9 +174,12 @@ def _is_free(studies_dir: Path, case_id: str) -> bool:
 
 
 def _make_case(
-    studies_dir: Path, case_id: str, item: FoundStudy, header: _Header, source: CaseSource
+    studies_dir: Path, case_id: str, item: FoundStudy, header: _Header, source: CaseSource, made: list[str]
 ) -> Iterator[FoundFile]:
-    """Copy the files and write the manifest; yields each file that was copied."""
+    """Copy the files and write the manifest; yields each file that was copied.
+
+    The id is added to ``made`` once its folder is this import's own: until then another import may take it.
+    """
     target = files_folder(studies_dir, case_id)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -191,7 +196,12 @@ def _make_case(
             os.chmod(staging, 0o755)
             os.rename(staging, target)
         except OSError as error:
+            if error.errno in _TAKEN:
+                raise UnsuitableInputError(
+                    f"A new case needs an id that is free; another import took '{case_id}' meanwhile. Import again."
+                ) from error
             raise cannot_write(target, error) from error
+        made.append(case_id)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     cse_mri = CseMri(

@@ -53,6 +53,25 @@ def test_the_same_source_is_recognised_under_any_name(tmp_path, source):
     assert everything_under(tmp_path / "studies") == before
 
 
+def test_an_import_that_comes_second_leaves_the_first_whole(tmp_path, source, monkeypatch):
+    other = tmp_path / "other" / "Scan 1"
+    write_dicom(make_study(shape=(6, 5, 2), seed=9), other)
+    real, raced = os.rename, []
+
+    def other_import_is_faster(staging, target):
+        if not raced:
+            raced.append(target)
+            import_source(other, tmp_path / "studies")
+        real(staging, target)
+
+    monkeypatch.setattr(importer.os, "rename", other_import_is_faster)
+    with pytest.raises(UnsuitableInputError, match="another import took 'Scan_1' meanwhile. Import again"):
+        import_source(source, tmp_path / "studies")
+    first = read_study(tmp_path / "studies" / "Scan_1.case.json")
+    assert first.signal.tobytes() == read_study(other).signal.tobytes()
+    assert import_source(source, tmp_path / "studies").case_ids == ("Scan_1-2",)
+
+
 def test_another_source_of_the_same_name_gets_an_id_of_its_own(tmp_path, source):
     import_source(source, tmp_path / "studies")
     write_dicom(make_study(shape=(6, 5, 2), seed=9), source)
