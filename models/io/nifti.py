@@ -169,7 +169,7 @@ def _image(path: Path, name: str, stem: str, sidecars: list[Path], root: Path) -
         beside = "no JSON beside it" if not sidecar_files else "its JSON has neither EchoTime nor EchoTimes"
         return f"no echo time ({beside})"
     times = np.atleast_1d(np.asarray(times, dtype=object))
-    if times.ndim != 1 or not all(isinstance(t, int | float) and not isinstance(t, bool) for t in times):
+    if times.ndim != 1 or not all(isinstance(t, int | float) and abs(t) < np.inf and t is not True for t in times):
         raise UnsuitableInputError(
             f"Echo times need to be numbers in seconds; those of '{name}' are not. Correct the JSON."
         )
@@ -224,7 +224,8 @@ def _part(stem: str, sidecar: dict) -> str:
     last = re.split(r"[_-]", stem)[-1].lower()
     if last in _NAME_PARTS:
         return _NAME_PARTS[last]
-    kinds = [sidecar.get("ComplexImageComponent"), *list(sidecar.get("ImageType", ()))[2:]]
+    image_type = sidecar.get("ImageType")
+    kinds = [sidecar.get("ComplexImageComponent"), *(image_type[2:] if isinstance(image_type, list) else ())]
     return next((_IMAGE_TYPES[str(k).upper()] for k in kinds if str(k).upper() in _IMAGE_TYPES), "magnitude")
 
 

@@ -47,6 +47,13 @@ def test_fields_common_to_all_images_are_inherited_from_the_root(tmp_path):
     assert "MEGRE.json" in {source.name for source in read.sources}
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), True, "0.002", {}])
+def test_an_echo_time_that_is_no_finite_number_is_refused(tmp_path, value):
+    write_bids(make_study(), tmp_path)
+    _change(_sidecars(tmp_path)[0], EchoTime=value)
+    _refused(tmp_path, "Echo times need to be numbers in seconds; those of .* are not. Correct the JSON")
+
+
 def test_a_nearer_sidecar_prevails(tmp_path):
     write_bids(make_study(), tmp_path)
     (tmp_path / "MEGRE.json").write_text(json.dumps({"MagneticFieldStrength": 7.0}))
