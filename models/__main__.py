@@ -49,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 when the input is unsuitable or the disk is full, with the sentence on standard error; 130 when
         interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # A sign that a terminal cannot show must not end the command.
+            stream.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(argv)
     try:
         return args.run(args)

@@ -46,10 +46,23 @@ def find_studies(path: Path | str) -> Found:
     """
     path = Path(path)
     root, files = _files(path)
+    for named in (path.absolute(), *files):
+        _check_text(named.name)
     found = _find(files, root)
     if found.studies:
         return found
     raise UnsuitableInputError(_nothing_found(path, found.skipped))
+
+
+def _check_text(name: str) -> None:
+    """Refuse a name whose bytes are no text: neither a manifest nor a report could hold it."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = name.encode("utf-8", "backslashreplace").decode("utf-8")
+        raise UnsuitableInputError(
+            f"File names need to be text in UTF-8; '{shown}' is not. Rename it, or copy it from its archive again."
+        ) from error
 
 
 def _read_case(case: Case) -> MultiEchoStudy:
