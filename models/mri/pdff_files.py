@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import UnsuitableInputError
+from ..io.files import cannot_write
 from ..io.study import MultiEchoStudy
 from .fat_spectra import SPECTRA
 from .maps import VOLUME_FIELDS, PdffMaps
@@ -143,9 +144,11 @@ def check_out_dir(out_dir: str | Path, *, overwrite: bool = False) -> None:
     """Refuse a folder that a result would mix with; asked before the computation, so that nobody waits in vain.
 
     Raises:
-        UnsuitableInputError: it holds a result and ``overwrite`` is not set, or holds other files, or is a file.
+        UnsuitableInputError: it holds a result and ``overwrite`` is not set, or holds other files, or is a file, or
+        lies where nothing can be written.
     """
     out = Path(out_dir)
+    _check_parent(out)
     if out.exists() and not out.is_dir():
         raise UnsuitableInputError(f"The output needs to be a folder; {out} is a file. Choose another name.")
     found = sorted(entry.name for entry in out.iterdir()) if out.is_dir() else []
@@ -161,6 +164,22 @@ def check_out_dir(out_dir: str | Path, *, overwrite: bool = False) -> None:
         )
 
 
+def _check_parent(out: Path) -> None:
+    """Refuse an output folder that could not be made beside or below what is there."""
+    parent = next(folder for folder in out.absolute().parents if os.path.lexists(folder))
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        found = "which cannot be written" if parent.is_dir() else "which is a file"
+        raise UnsuitableInputError(
+            f"The output needs a folder in which files can be made; {out} would lie in {parent}, {found}. Choose "
+            "another."
+        )
+    if out.is_mount():
+        raise UnsuitableInputError(
+            f"The output needs a folder that can be made whole beside its place; {out} is a mounted disk. Choose a "
+            "folder inside it."
+        )
+
+
 @contextmanager
 def whole_folder(out_dir: str | Path) -> Iterator[Path]:
     """A folder that appears under its name only when the block has ended well.
@@ -169,10 +188,16 @@ def whole_folder(out_dir: str | Path) -> Iterator[Path]:
         out_dir: Its name; a folder of that name is replaced.
     Returns:
         The folder to write into, hidden beside it meanwhile.
+    Raises:
+        UnsuitableInputError: it lies where nothing can be written.
     """
     out = Path(out_dir).absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    _check_parent(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    except OSError as error:
+        raise cannot_write(out, error) from error
     try:
         partial.chmod(0o755)
         yield partial
