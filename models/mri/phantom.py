@@ -108,6 +108,11 @@ def make_phantom(
         UnsuitableInputError: unknown kind or spectrum, or a value out of its range.
     """
     _check(kind, snr, n_slices, size, background, precession, pdff_percent, r2_star_per_s)
+    _check_finite(seed=seed, bipolar_phase_rad=bipolar_phase_rad, oblique_deg=oblique_deg)
+    if kind != "liver" and (dome or pdff_percent is not None or r2_star_per_s is not None):
+        raise UnsuitableInputError(
+            f"The dome and the liver's PDFF and R2* are for the liver phantom; found them for {kind}. Leave them out."
+        )
     anatomy_rng, coil_rng, noise_rng = (np.random.default_rng([seed, stream]) for stream in range(3))
     if kind == "liver":
         fraction = None if pdff_percent is None else pdff_percent / 100
@@ -171,6 +176,14 @@ def _check(kind, snr, n_slices, size, background, precession, pdff_percent, r2_s
         raise UnsuitableInputError(f"The liver's PDFF needs to be between 0 and 100 %; found {pdff_percent:g}.")
     if r2_star_per_s is not None and not r2_star_per_s >= 0:
         raise UnsuitableInputError(f"The liver's R2* needs to be 0 or above; found {r2_star_per_s:g} 1/s.")
+
+
+def _check_finite(*, seed: int, **values: float) -> None:
+    if seed < 0:
+        raise UnsuitableInputError(f"The seed needs to be 0 or above; found {seed}.")
+    for name, value in values.items():
+        if not np.isfinite(value):
+            raise UnsuitableInputError(f"The option {name} needs to be a finite number; found {value:g}.")
 
 
 class _Planes:

@@ -232,6 +232,11 @@ def test_a_simulated_study_says_so():
         ("vials", {"echo_times_s": [1e-3, 2e-3]}, "at least 3 echoes; this study has 2"),
         ("liver", {"pdff_percent": 140.0}, "between 0 and 100 %; found 140"),
         ("liver", {"r2_star_per_s": -5.0}, "R2\\* needs to be 0 or above; found -5"),
+        ("liver", {"seed": -1}, "seed needs to be 0 or above; found -1"),
+        ("liver", {"oblique_deg": float("nan")}, "oblique_deg needs to be a finite number; found nan"),
+        ("vials", {"bipolar_phase_rad": float("inf")}, "bipolar_phase_rad needs to be a finite number; found inf"),
+        ("vials", {"pdff_percent": 5.0}, "are for the liver phantom; found them for vials"),
+        ("vials", {"dome": True}, "are for the liver phantom; found them for vials"),
     ],
 )
 def test_an_impossible_phantom_is_refused(kind, options, sentence):
