@@ -133,11 +133,17 @@ def test_numbers_go_to_standard_output_and_the_progress_bar_does_not(phantom, tm
         (["pdff", "{phantom}", "--out", "{tmp}/out", "--precession", "+2"], "precession needs to be one of"),
         (["pdff", "{phantom}", "--out", "{tmp}/out", "--readout", "odd"], "readout needs to be one of"),
         (["pdff", "{phantom}", "--out", "{tmp}/full"], "a folder of its own; .* also holds mine.txt"),
+        (["pdff", "{phantom}", "--out", "{tmp}/full/mine.txt/x"], "would lie in .*mine.txt, which is a file"),
+        (["pdff", "{phantom}", "--out", "/proc/x/y"], "would lie in /proc, which cannot be written|for 'y'; found"),
+        (["import", "{phantom}", "--studies", "{tmp}/full/mine.txt"], "A folder .* is needed .* Not a directory"),
         (["import", "{tmp}/full", "--studies", "{tmp}/out"], "multi-echo"),
         (["import", "{phantom}", "--studies", "{tmp}/out", "--case-id", "../x"], "case id needs"),
         (["phantom", "mri", "--kind", "liver", "--out", "{tmp}/full"], "new or empty folder"),
         (["phantom", "mri", "--kind", "vials", "--out", "{tmp}/out", "--snr", "-3"], "SNR needs to be above 0"),
         (["phantom", "mri", "--kind", "vials", "--out", "{tmp}/out", "--echo-times-ms", "1,2"], "at least 3 echoes"),
+        (["phantom", "mri", "--kind", "vials", "--out", "{tmp}/out", "--seed", "-1"], "seed needs to be 0 or above"),
+        (["phantom", "mri", "--kind", "vials", "--out", "{tmp}/full/mine.txt/x"], "which is a file"),
+        (["serve", "--studies", "{tmp}/full/mine.txt"], "A folder .* is needed .*mine.txt is a file"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],
 )
@@ -152,6 +158,23 @@ def test_what_cannot_be_used_ends_with_a_sentence_and_writes_nothing(arguments, 
 
     assert re.search(sentence, " ".join(said.split()))
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux allows names that are no text")
+@pytest.mark.parametrize("subcommand", ["import", "pdff"])
+def test_a_file_name_that_is_no_text_is_refused(subcommand, phantom, tmp_path):
+    odd = tmp_path / os.fsdecode(b"Le\xffber")
+    odd.symlink_to(phantom, target_is_directory=True)
+    option = "--studies" if subcommand == "import" else "--out"
+    reply = liverlabel(subcommand, odd, option, tmp_path / "out")
+    assert reply.returncode == 2 and "Le\\udcffber' is not. Rename it" in reply.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_terminal_without_umlauts_does_not_end_the_command(phantom, tmp_path):
+    command = [sys.executable, "-m", "liver_models", "pdff", phantom, "--out", tmp_path / "Grüße"]
+    reply = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}, timeout=120)
+    assert (reply.returncode, reply.stderr) == (0, b"") and b"Gr\\xfc\\xdfe" in reply.stdout
 
 
 def test_a_former_result_needs_overwrite(phantom, tmp_path, capsys):

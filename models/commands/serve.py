@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ..errors import UnsuitableInputError
+
 HELP = "start the server that 3D Slicer talks to"
 TOKEN_VARIABLE = "LIVERLABEL_TOKEN"
 SAMPLE_CASES = {
@@ -38,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if package is None:
         print("The server needs the package liver_apps. Install LiverLabel again: make serve.", file=sys.stderr)
         return 2
-    if not args.no_samples and is_empty(studies):
+    if is_empty(studies) and not args.no_samples:
         make_sample_cases(studies)
     app = Path(package.submodule_search_locations[0]) / "liver"
     command = [sys.executable, "-m", "liver_apps.entry", "start_server", "--app", str(app), "--studies", str(studies)]
@@ -50,9 +52,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def is_empty(studies: Path) -> bool:
-    """True when the folder does not exist or holds no case and no image."""
+    """True when the folder does not exist or holds no case and no image.
+
+    Raises:
+        UnsuitableInputError: it is a file.
+    """
     if not studies.exists():
         return True
+    if not studies.is_dir():
+        raise UnsuitableInputError(f"A folder of cases is needed for --studies; {studies} is a file. Choose another.")
     return not any(entry.name for entry in studies.iterdir() if not entry.name.startswith((".", "datastore")))
 
 
