@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -14,6 +16,9 @@ from liver_models.errors import UnsuitableInputError
 from liver_models.io.files import cannot_write
 
 from .guards import check_upload_name
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, EOFError, OSError)
+"""What reading a damaged or encrypted archive raises."""
 
 
 @contextmanager
@@ -41,9 +46,10 @@ def received(
         folder.mkdir()
         mask = _stored(Path(temporary), roi) if roi else None
         for item in files:
-            path = _stored(folder, item)
-            if path.suffix.lower() == ".zip":
-                _unpack(path, folder, max_bytes)
+            if item[0].lower().endswith(".zip"):
+                _unpack(item, folder, max_bytes)
+            else:
+                _stored(folder, item)
         contents = list(folder.iterdir())
         try:
             yield (contents[0] if len(contents) == 1 else folder), mask
@@ -58,37 +64,48 @@ def without_folder(sentence: str, folder: Path) -> str:
 
 def _stored(folder: Path, item: tuple[str, BinaryIO]) -> Path:
     path = folder / check_upload_name(item[0])
-    if path.exists():
-        raise UnsuitableInputError(
-            f"Each file needs a name of its own; {path.name!r} was sent twice. Rename one, or send a .zip."
-        )
-    try:
-        with path.open("xb") as target:
-            shutil.copyfileobj(item[1], target, 1 << 20)
-    except OSError as error:
-        raise cannot_write(Path(path.name), error) from error
+    _write(item[1], path)
     return path
 
 
-def _unpack(archive: Path, folder: Path, max_bytes: int) -> None:
+def _write(source: BinaryIO, path: Path) -> None:
     try:
-        with zipfile.ZipFile(archive) as opened:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+    except FileExistsError as error:
+        raise UnsuitableInputError(
+            f"Each file needs a name of its own; {path.name!r} was sent twice. Rename one, or send a .zip."
+        ) from error
+    except OSError as error:
+        if error.errno is None:  # The library for one kind of compression says so that the archive is damaged.
+            raise
+        raise cannot_write(Path(path.name), error) from error
+
+
+def _unpack(item: tuple[str, BinaryIO], folder: Path, max_bytes: int) -> None:
+    name = check_upload_name(item[0])
+    try:
+        with zipfile.ZipFile(item[1]) as opened:
             members = [member for member in opened.infolist() if not member.is_dir()]
-            for member in members:
-                name = PurePosixPath(member.filename.replace("\\", "/"))
-                if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-                    raise UnsuitableInputError(
-                        f"An archive may hold files inside its own folder only; found {member.filename[:80]!r}. Zip "
-                        "the folder again."
-                    )
+            places = [_place(folder, member.filename) for member in members]
             if sum(member.file_size for member in members) > max_bytes:
                 raise UnsuitableInputError(
                     f"An archive may hold {max_bytes / 2**30:g} GiB at most; this one holds more. Send less."
                 )
-            for member in members:
-                opened.extract(member, folder)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+            for member, place in zip(members, places, strict=True):
+                with opened.open(member) as content:
+                    _write(content, place)
+    except _DAMAGED as error:
         raise UnsuitableInputError(
-            f"{archive.name!r} is not an archive that can be read ({error}). Zip the folder again."
+            f"{name!r} is not an archive that can be read ({error}). Zip the folder again."
         ) from error
-    archive.unlink()
+
+
+def _place(folder: Path, member: str) -> Path:
+    name = PurePosixPath(member.replace("\\", "/"))
+    if not name.parts or name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+        raise UnsuitableInputError(
+            f"An archive may hold files inside its own folder only; found {member[:80]!r}. Zip the folder again."
+        )
+    return folder.joinpath(*name.parts)
