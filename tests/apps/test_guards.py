@@ -181,10 +181,7 @@ def test_a_manifest_cannot_point_outside_its_folder(server):
     manifest["case_id"] = "traveller"
     for file in manifest["cse_mri"]["files"]:
         file["path"] = "../../../../../../etc/passwd"
-    content = json.dumps(manifest).encode()
-    assert (
-        server.send("PUT", "/datastore/image?image=traveller", [("file", "traveller.case.json", content)]).status == 200
-    )
+    (server.studies / "traveller.case.json").write_text(json.dumps(manifest))
     reply = server.infer("traveller")
     assert reply.status == 422 and "root:" not in reply.body.decode(), reply.body
     server.call("DELETE", "/datastore/image?id=traveller")

@@ -56,7 +56,13 @@ def in_thread(handler: Callable[..., Any]) -> Callable[..., Any]:
     """The same handler as a plain function, which FastAPI runs in a thread."""
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        return asyncio.run(handler(*args, **kwargs))
+        try:
+            return asyncio.run(handler(*args, **kwargs))
+        except BaseException:
+            # The stock handlers remove the file they were sent after their reply only, so not after a refusal.
+            if (after := kwargs.get("background_tasks")) is not None:
+                asyncio.run(after())
+            raise
 
     run.__name__ = handler.__name__
     run.__doc__ = handler.__doc__
