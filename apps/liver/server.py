@@ -25,7 +25,7 @@ from .lib.cases import listed_cases
 from .lib.failures import UnknownNameError
 from .lib.pdff_task import MapSet
 from .lib.replies import json_part, map_part, multipart_response
-from .lib.requests import InferRequest, read_request
+from .lib.requests import InferRequest, checked_params, read_request
 from .lib.settings import ServerSettings
 from .lib.stock_routes import add_stock_routes
 from .lib.uploads import received, without_folder
@@ -151,8 +151,7 @@ def _add_stock_infer(app: FastAPI, settings: ServerSettings) -> None:
     ):
         """MONAI Label's form of a request and reply: the JSON and the first map."""
         task = app_instance().task(model)
-        asked = guards.decoded("params", params)
-        asked = asked if isinstance(asked, dict) else {}
+        asked = {**checked_params(guards.decoded("params", params))}
         image = asked.pop("image", None) or image
         if file is not None:
             with received([(file.filename or "", file.file)], None, settings.max_body_bytes) as (source, _):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from liver_models.errors import UnsuitableInputError
+from liver_models.io.files import cannot_write
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException, MONAILabelException
 from starlette.exceptions import HTTPException
 
 from .failures import ComputationError, ServerBusyError, UnknownNameError
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 def without_nan(value: Any) -> Any:
@@ -58,6 +63,12 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(ComputationError)
     def failed(_: Request, error: ComputationError):
         return reply(500, str(error))
+
+    @app.exception_handler(OSError)
+    def not_written(_: Request, error: OSError):
+        if error.errno in FULL_DISK:
+            return reply(422, f"{cannot_write(Path('the request'), error)}")
+        raise error
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError):

@@ -73,7 +73,13 @@ def check_upload_name(name: str) -> str:
     Raises:
         UnsuitableInputError: it is not a name from the allow-list.
     """
-    return check_name("file name", name.replace("\\", "/").rpartition("/")[2])
+    name = name.replace("\\", "/").rpartition("/")[2]
+    if not ID_PATTERN.fullmatch(name):
+        raise UnsuitableInputError(
+            "'file name' needs a name of up to 128 letters A to Z, digits, '_', '-' and '.', starting with a letter or "
+            f"digit; found {name[:80]!r}. Rename the file, or send its folder as a .zip, which may hold any names."
+        )
+    return name
 
 
 def decoded(field: str, text: str) -> Any:
@@ -84,6 +90,8 @@ def decoded(field: str, text: str) -> Any:
     """
     try:
         return json.loads(text) if text else {}
+    except RecursionError as error:
+        raise UnsuitableInputError(f"'{field}' needs JSON of few levels; it is nested too deeply.") from error
     except ValueError as error:
         raise UnsuitableInputError(f"'{field}' needs JSON; it could not be read ({error}).") from error
 

@@ -62,7 +62,7 @@ def _from_json(body: Any) -> InferRequest:
     roi = body.get("roi")
     if roi is not None and not isinstance(roi, str):
         raise UnsuitableInputError("'roi' needs the tag of a stored label, for example 'final'.")
-    return InferRequest(params=_checked(body.get("params")), image=image, roi_tag=roi)
+    return InferRequest(params=checked_params(body.get("params")), image=image, roi_tag=roi)
 
 
 def _from_form(form: Any) -> InferRequest:
@@ -74,7 +74,7 @@ def _from_form(form: Any) -> InferRequest:
         raise UnsuitableInputError(
             "'files' and 'roi' need files with names, and 'params' text; found it the other way round."
         )
-    return InferRequest(params=_checked(decoded("params", params)), files=tuple(files), roi=roi)
+    return InferRequest(params=checked_params(decoded("params", params)), files=tuple(files), roi=roi)
 
 
 def _refuse_unknown(found: Any, known: tuple[str, ...]) -> None:
@@ -83,7 +83,12 @@ def _refuse_unknown(found: Any, known: tuple[str, ...]) -> None:
         raise UnsuitableInputError(f"The request may hold {', '.join(known)}; found also {', '.join(unknown)[:200]}.")
 
 
-def _checked(params: Any) -> Mapping[str, Any]:
+def checked_params(params: Any) -> Mapping[str, Any]:
+    """The parameters of a task, none when they were left out.
+
+    Raises:
+        UnsuitableInputError: JSON of another kind.
+    """
     if params is None:
         return {}
     if not isinstance(params, dict):
