@@ -6,7 +6,9 @@ import argparse
 import json
 import os
 import secrets
+import socket
 import sys
+import tempfile
 from pathlib import Path
 
 import uvicorn
@@ -74,6 +76,7 @@ class Launcher(Main):
             print(f"{args.uvicorn_app} serves this app: no token is asked and stock routes are open.", file=sys.stderr)
             self.action_start_server(args)
             return 0
+        check_address(args.host, args.port)
         _export_settings(args, token)
         if args.dryrun:
             return 0
@@ -114,6 +117,46 @@ def app_folder(named: str) -> Path:
     return folder
 
 
+def studies_folder(named: str) -> Path:
+    """The studies folder, made if it does not exist.
+
+    Raises:
+        UnusableOptionError: it is a file, or nothing can be written in it.
+    """
+    folder = Path(named).resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UnusableOptionError(
+            f"--studies needs a folder that can be written, for results and the index; {folder} is none: "
+            f"{error.strerror}. Choose another, or copy the cases."
+        ) from error
+    return folder
+
+
+def check_address(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened at, before it is printed.
+
+    Raises:
+        UnusableOptionError: the port is in use or no port, or the host is not an address of this machine.
+    """
+    try:
+        if not 0 < port < 2**16:
+            raise OverflowError("a port lies between 1 and 65535")
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UnusableOptionError(
+            f"The server needs a free address of this machine; {host}:{port} is none: {reason}. Choose another --port "
+            "or --host, or stop the program that uses it."
+        ) from error
+
+
 def chosen_token(args: argparse.Namespace) -> str | None:
     """The token clients must send: the option's, the environment's or a new one; None: let everybody in.
 
@@ -141,8 +184,7 @@ def chosen_token(args: argparse.Namespace) -> str | None:
 
 def _export_settings(args: argparse.Namespace, token: str | None) -> None:
     """Tell the ASGI app, and processes MONAI Label starts, what to serve."""
-    Path(args.studies).mkdir(parents=True, exist_ok=True)
-    args.studies = str(Path(args.studies).resolve())
+    args.studies = str(studies_folder(args.studies))
     settings.MONAI_LABEL_APP_DIR = args.app
     settings.MONAI_LABEL_STUDIES = args.studies
     settings.MONAI_LABEL_SERVER_PORT = args.port
@@ -190,5 +232,9 @@ def _log_config(level: str) -> dict:
         "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
         "root": {"level": level, "handlers": ["console"]},
-        "loggers": {"monailabel": {"level": "WARNING"}, "monailabel.utils": {"level": "ERROR"}},
+        "loggers": {
+            "monailabel": {"level": "WARNING"},
+            "monailabel.datastore": {"level": "ERROR"},
+            "monailabel.utils": {"level": "ERROR"},
+        },
     }

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import http.client
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -102,6 +103,33 @@ def test_the_defaults_are_loopback_and_no_page_of_the_web():
 def test_an_unusable_option_is_refused_with_code_2(arguments, sentence, capsys):
     assert entry.main(["start_server", *arguments]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_named_before_an_address_is_printed(tmp_path, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        given = ["--app", "apps/liver", "--studies", str(tmp_path), "--port", str(port)]
+        assert entry.main(["start_server", *given]) == 2
+    said = capsys.readouterr()
+    assert f"127.0.0.1:{port} is none: Address already in use. Choose another --port" in said.err
+    assert "Address  " not in said.out
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 99999), ("192.0.2.1", 8000), ("no-such-host.invalid", 8000)])
+def test_an_address_that_is_none_of_this_machine_is_refused(host, port):
+    with pytest.raises(launcher.UnusableOptionError, match=f"{host}:{port} is none"):
+        launcher.check_address(host, port)
+
+
+def test_a_studies_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc")):
+        with pytest.raises(launcher.UnusableOptionError, match="needs a folder that can be written"):
+            launcher.studies_folder(str(folder))
+    assert launcher.studies_folder(str(tmp_path / "new")).is_dir()
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_without_monailabel_the_missing_step_is_named(tmp_path):

@@ -130,6 +130,10 @@ def test_a_refused_label_leaves_no_file_behind(server):
     assert not list((server.folder / "tmp").iterdir())
 
 
+def test_a_method_that_a_route_does_not_take_is_said(server):
+    refused(server.call("DELETE", "/liver/cases"), 405, "/liver/cases takes no DELETE here. GET / lists")
+
+
 def test_a_data_set_without_labels_is_not_found(server):
     refused(server.call("GET", "/datastore/dataset"), 404, "with a label under the tag 'final'; there is none")
 

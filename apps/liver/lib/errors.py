@@ -80,6 +80,8 @@ def install(app: FastAPI) -> None:
         detail = error.detail
         if error.status_code == 404 and detail == "Not Found":
             detail = f"This server has no {request.method} {request.url.path}. GET / lists what it has."
+        if error.status_code == 405:
+            detail = f"{request.url.path} takes no {request.method} here. GET / lists what this server has."
         return reply(error.status_code, detail, **(error.headers or {}))
 
     @app.exception_handler(MONAILabelException)
