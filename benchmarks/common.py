@@ -17,12 +17,10 @@ def show(question: str, figures: dict) -> None:
         question: What the figures answer.
         figures: JSON-ready.
     """
-    root = Path(__file__).parents[1]
     document = {
         "question": question,
         "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
-        "commit": _git(root, "rev-parse", "--short", "HEAD")
-        + ("+changes" if _git(root, "status", "--porcelain") else ""),
+        "commit": COMMIT,
         "machine": {
             "processor": _processor(),
             "cores": os.cpu_count(),
@@ -38,9 +36,12 @@ def show(question: str, figures: dict) -> None:
         (Path(folder) / f"{Path(sys.argv[0]).stem}.json").write_text(text + "\n")
 
 
-def _git(root, *arguments):
-    answer = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
-    return answer.stdout.strip()
+def _commit():
+    def git(*arguments):
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
 
 
 def _processor():
@@ -49,3 +50,7 @@ def _processor():
     except OSError:
         return platform.processor()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+COMMIT = _commit()
+"""Commit of the source when the benchmark started, with a mark when files differ from it."""
