@@ -119,6 +119,9 @@ def build_study(images: EchoImages) -> MultiEchoStudy:
         notes += (
             "The complex signal alternated its sign from slice to slice, as GE 3-D images may; it was corrected.",
         )
+    first_number = images.echo_numbers.get(times[0])
+    if first_number is not None and first_number > 1:
+        notes += (f"The scanner numbered the first echo {first_number}: those before it are not among the images.",)
     if parts == ("magnitude",):
         notes += ("No phase images were found: the study holds magnitudes only.",)
     return MultiEchoStudy.from_echoes(

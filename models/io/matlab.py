@@ -14,7 +14,7 @@ import scipy.io
 from ..errors import UnsuitableInputError
 from .coils import combine_coils
 from .files import Found, FoundFile, FoundStudy, Skipped, read_bytes, sha256_of_bytes
-from .study import MultiEchoStudy, SourceFile
+from .study import UNKNOWN_ORIENTATION, MultiEchoStudy, SourceFile
 
 _LAYOUT = (
     "a struct imDataParams with images (x, y, z, coils, echoes), TE (seconds) and FieldStrength (tesla), or arrays "
@@ -75,6 +75,7 @@ def _read(file: FoundFile) -> MultiEchoStudy:
     else:
         signal = signal[:, 0]
     affine, geometry_notes = _affine(values, name)
+    is_orientation_known = UNKNOWN_ORIENTATION not in geometry_notes
     if not is_complex:
         notes += ("No phase was found: the study holds magnitudes only.",)
     declared = values.get("precessionisclockwise")
@@ -83,6 +84,7 @@ def _read(file: FoundFile) -> MultiEchoStudy:
         times,
         field_strength_t=_number(values["fieldstrength"], "FieldStrength", name),
         affine=affine,
+        is_orientation_known=is_orientation_known,
         precession=None if declared is None else (1 if _number(declared, "PrecessionIsClockwise", name) > 0 else -1),
         is_bipolar=bool(np.any(values["isbipolar"])) if "isbipolar" in values else None,
         is_magnitude_only=not is_complex,
@@ -188,10 +190,12 @@ def _affine(values: dict, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
         affine = np.asarray(values["affineras"], dtype=np.float64)
         if affine.shape == (4, 4):
             return affine, ()
-    where = "The file states no position or orientation: its axes are taken as stored, from the origin."
     if "voxelsize" in values:
         size = np.asarray(values["voxelsize"], dtype=np.float64).ravel()
         if size.size == 3 and np.all(np.isfinite(size)) and np.all(size > 0):
-            return np.diag([*size, 1.0]), (where,)
+            return np.diag([*size, 1.0]), (UNKNOWN_ORIENTATION,)
         raise UnsuitableInputError(f"voxelSize needs three lengths in mm; that of '{name}' is {size}. Save it again.")
-    return np.eye(4), (where, "The file states no voxel size: 1 mm was assumed, so volumes in mL are not real.")
+    return np.eye(4), (
+        UNKNOWN_ORIENTATION,
+        "The file states no voxel size: 1 mm was assumed, so volumes in mL are not real.",
+    )

@@ -24,7 +24,7 @@ from ..units import PROTON_GYROMAGNETIC_RATIO_HZ_PER_T
 from .echo_images import EchoImages, build_study, in_ms, to_us, used_parts
 from .files import Found, FoundFile, FoundStudy, Skipped, read_bytes, sha256_of_bytes
 from .pairing import Series, acquisitions
-from .study import MIN_ECHOES, MultiEchoStudy, SourceFile
+from .study import MIN_ECHOES, UNKNOWN_ORIENTATION, MultiEchoStudy, SourceFile
 
 SUFFIXES = (".nii.gz", ".nii")
 _AFFINE_TOLERANCE = 1e-3
@@ -58,6 +58,7 @@ class _Image:
     echo_number: int | None
     shape: tuple[int, ...]
     affine: np.ndarray
+    is_placed: bool
     sidecar: dict
     sidecar_files: tuple[FoundFile, ...]
     stem: str
@@ -198,6 +199,7 @@ def _image(path: Path, name: str, stem: str, sidecars: list[Path], root: Path) -
         echo_number=int(number) if is_numbered else None,
         shape=(*shape[:3], *(1,) * (3 - len(shape))),
         affine=image.affine,
+        is_placed=bool(image.header["qform_code"] > 0 or image.header["sform_code"] > 0),
         sidecar=sidecar,
         sidecar_files=sidecar_files,
         stem=f"{Path(name).parent.as_posix()}/{acquisition_stem(stem)}",
@@ -309,6 +311,8 @@ def _read(images: list[_Image], label: str) -> MultiEchoStudy:
         "is_simulated": merged.get("IsSimulated") is True,
         "sources": tuple(SourceFile(file.name, file.sha256) for file in _files(images)),
     }
+    if not all(image.is_placed for image in images):
+        fields |= {"is_orientation_known": False, "warnings": (UNKNOWN_ORIENTATION,)}
     if "PrecessionIsClockwise" in merged:
         fields["precession"] = 1 if merged["PrecessionIsClockwise"] in (True, 1) else -1
     if isinstance(merged.get("IsBipolar"), bool):

@@ -9,6 +9,8 @@ import numpy as np
 from ..errors import UnsuitableInputError
 
 MIN_ECHOES = 3
+UNKNOWN_ORIENTATION = "The file states no position or orientation: its axes are taken as stored, from the origin."
+"""What a reader says with ``is_orientation_known`` False."""
 ECHO_TIME_RESOLUTION_S = 1e-6
 
 
@@ -50,6 +52,8 @@ class MultiEchoStudy:
     """True when odd and even echoes were read in opposite directions; None: not declared, to be found."""
     is_magnitude_only: bool = False
     """True when no phase was stored."""
+    is_orientation_known: bool = True
+    """False when the files state no position or orientation: left and right of the images are not known then."""
     case_id: str = "case"
     """Name of the case; a file-safe identifier."""
     patient_id: str | None = None
@@ -91,7 +95,7 @@ class MultiEchoStudy:
                 f"The field strength needs to be between 0.05 and 15 tesla; found {self.field_strength_t:g}. "
                 "Check its unit (tesla, not MHz)."
             )
-        if np.asarray(self.affine).shape != (4, 4) or abs(np.linalg.det(np.asarray(self.affine)[:3, :3])) < 1e-9:
+        if np.asarray(self.affine).shape != (4, 4) or not abs(np.linalg.det(np.asarray(self.affine)[:3, :3])) >= 1e-9:
             raise UnsuitableInputError("The image needs an invertible 4 x 4 affine; this one has none.")
         if self.unusable_mask.shape != self.signal.shape[1:]:
             raise UnsuitableInputError(

@@ -46,7 +46,7 @@ class View:
     flip_down: bool
     """True when the array runs from bottom to top."""
     edges: tuple[str, str, str, str]
-    """Letters at the left, right, top and bottom edge."""
+    """Letters at the left, right, top and bottom edge; empty when the orientation is not known."""
     pixel_mm: tuple[float, float]
     """Pixel size across and down, mm."""
 
@@ -59,12 +59,13 @@ class View:
         return image[:, ::-1] if self.flip_across else image
 
 
-def choose_view(shape: tuple[int, int, int], affine: np.ndarray) -> View:
+def choose_view(shape: tuple[int, int, int], affine: np.ndarray, *, is_orientation_known: bool = True) -> View:
     """The acquired plane in radiological convention.
 
     Args:
         shape: Of the volume, (x, y, z).
         affine: Voxels to RAS millimetres, shape (4, 4).
+        is_orientation_known: False leaves the edges without letters.
     """
     spacing = np.linalg.norm(np.asarray(affine)[:3, :3], axis=0)
     codes = nibabel.aff2axcodes(affine)
@@ -83,7 +84,7 @@ def choose_view(shape: tuple[int, int, int], affine: np.ndarray) -> View:
         down_axis=down,
         flip_across=codes[across] == left,
         flip_down=codes[down] == top,
-        edges=(left, opposite[left], top, opposite[top]),
+        edges=(left, opposite[left], top, opposite[top]) if is_orientation_known else ("", "", "", ""),
         pixel_mm=(float(spacing[across]), float(spacing[down])),
     )
 

@@ -22,6 +22,17 @@ FIELD_WINDOW_PPM = 3.0
 BOX_PERCENT = 50.0
 """PDFF at the right end of the quartile bars, percent."""
 
+SETTINGS = {
+    "precession": ("Precession", ""),
+    "odd_even_phase": ("Phase between odd and even echoes", ""),
+    "fit": ("Fit", ""),
+    "noise_std": ("Noise, one channel (SD)", "a.u."),
+    "field_period_hz": ("Field known up to multiples of", "Hz"),
+    "r2_star": ("R2*", ""),
+    "n_misfit_voxels": ("Voxels that do not fit", ""),
+}
+"""Setting of the method -> what a reader calls it, and its unit."""
+
 
 def windows(study: MultiEchoStudy, maps: PdffMaps) -> tuple[Window, ...]:
     """The pictures of a report; only the images, which have no unit, are scaled to the data."""
@@ -51,7 +62,7 @@ def report_html(study: MultiEchoStudy, maps: PdffMaps, rois: Mapping[str, np.nda
         HTML that needs no other file and no network.
     """
     shape = maps.pdff_percent.shape
-    view = choose_view(shape, study.affine)
+    view = choose_view(shape, study.affine, is_orientation_known=study.is_orientation_known)
     shown = _slice_to_show(maps, rois, view)
     colours = {name: ROI_COLOURS[n % len(ROI_COLOURS)] for n, name in enumerate(rois)}
     all_windows = windows(study, maps)
@@ -108,13 +119,12 @@ def _svg(maps, rois, colours, view: View, index: int, window: Window) -> str:
 
 
 def _figure(maps, rois, colours, view: View, index: int, window: Window) -> str:
-    left, right, top, bottom = view.edges
+    sides = zip(("left", "right", "top", "bottom"), view.edges, strict=True)
+    letters = "".join(f'<span class="edge {side}">{letter}</span>' for side, letter in sides if letter)
     beyond = "" if window.low < 0 else "+"
     return (
         f"<figure><figcaption>{escape(window.title)}</figcaption>"
-        f'<div class="frame">{_svg(maps, rois, colours, view, index, window)}'
-        f'<span class="edge left">{left}</span><span class="edge right">{right}</span>'
-        f'<span class="edge top">{top}</span><span class="edge bottom">{bottom}</span></div>'
+        f'<div class="frame">{_svg(maps, rois, colours, view, index, window)}{letters}</div>'
         f'<div class="bar"><span>{_number(window.low, 0)}</span><img alt="" src="{colour_bar(window)}">'
         f"<span>{_number(window.high, 0)}{beyond} {escape(window.unit)}</span></div></figure>"
     )
@@ -202,7 +212,7 @@ def _provenance(study: MultiEchoStudy, maps: PdffMaps, result: dict) -> str:
         ("Estimated voxels", f"{result['n_valid_voxels']} of {result['n_voxels']}"),
         ("Method", maps.method),
         ("Fat spectrum", spectrum["name"] + (f" (doi {doi})" if doi else "")),
-        *((name.replace("_", " "), _setting(value)) for name, value in result["settings"].items()),
+        *(_named_setting(name, value) for name, value in result["settings"].items()),
         ("Version", f"LiverLabel {result['library']['version']}, {result['schema']}"),
     ]  # fmt: skip
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in entries)
@@ -214,6 +224,12 @@ def _provenance(study: MultiEchoStudy, maps: PdffMaps, result: dict) -> str:
         f'<h2>How it came about</h2><div class="panel"><dl>{listed}</dl></div>'
         f'<h2>Inputs (SHA-256)</h2><div class="panel"><dl>{files}</dl></div>'
     )
+
+
+def _named_setting(name: str, value) -> tuple[str, str]:
+    """A setting as a reader calls it, with its unit."""
+    title, unit = SETTINGS.get(name, (name.replace("_", " ").capitalize(), ""))
+    return title, f"{_setting(value)} {unit}".rstrip()
 
 
 def _setting(value) -> str:

@@ -146,6 +146,13 @@ def test_an_echo_missing_from_the_train_is_named(tmp_path):
     _refused(tmp_path, "so echo 3 is missing. Export every echo")
 
 
+def test_a_first_echo_that_is_missing_is_said(tmp_path):
+    write_dicom(make_study(), tmp_path)
+    assert not any("numbered" in note for note in read_study(tmp_path).warnings)
+    edit_dicom(tmp_path, lambda dataset: dataset.EchoNumbers != 1)
+    assert any("numbered the first echo 2: those before it" in note for note in read_study(tmp_path).warnings)
+
+
 def test_a_phase_image_missing_from_one_echo_is_named(tmp_path):
     write_dicom(make_study(), tmp_path)
     edit_dicom(tmp_path, lambda dataset: not (dataset.EchoNumbers == 3 and dataset.ImageType[2] == "P"))

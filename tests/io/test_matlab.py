@@ -47,6 +47,18 @@ def test_the_voxel_size_is_used_or_said_to_be_assumed(tmp_path):
     assert any("1 mm was assumed" in warning for warning in read_study(tmp_path / "a.mat").warnings)
 
 
+def test_an_orientation_that_is_not_stated_is_not_claimed(tmp_path):
+    _save(tmp_path / "a.mat", voxelSize=[1.5, 2.0, 8.0])
+    assert not read_study(tmp_path / "a.mat").is_orientation_known
+    write_ismrm_mat(make_study(), tmp_path / "b.mat")
+    assert read_study(tmp_path / "b.mat").is_orientation_known
+
+
+def test_an_affine_of_nan_is_refused(tmp_path):
+    _save(tmp_path / "a.mat", affineRAS=np.full((4, 4), np.nan))
+    _refused(tmp_path / "a.mat", "needs an invertible 4 x 4 affine")
+
+
 def test_arrays_named_data_te_and_tesla_are_read(tmp_path):
     study = make_study(shape=(6, 5, 1))
     data = {"data": np.moveaxis(study.signal[..., 0], 0, -1), "te": study.echo_times_s[None], "Tesla": 0.35}

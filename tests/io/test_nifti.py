@@ -54,6 +54,16 @@ def test_an_echo_time_that_is_no_finite_number_is_refused(tmp_path, value):
     _refused(tmp_path, "Echo times need to be numbers in seconds; those of .* are not. Correct the JSON")
 
 
+def test_an_orientation_that_is_not_stated_is_not_claimed(tmp_path):
+    study = make_study()
+    sidecar = {"EchoTimes": list(study.echo_times_s), "MagneticFieldStrength": 1.5}
+    _save(tmp_path / "a.nii.gz", np.moveaxis(study.signal, 0, -1), study.affine, **sidecar)
+    assert read_study(tmp_path / "a.nii.gz").is_orientation_known
+    _save(tmp_path / "a.nii.gz", np.moveaxis(study.signal, 0, -1), None, **sidecar)
+    read = read_study(tmp_path / "a.nii.gz")
+    assert not read.is_orientation_known and any("no position or orientation" in note for note in read.warnings)
+
+
 def test_a_nearer_sidecar_prevails(tmp_path):
     write_bids(make_study(), tmp_path)
     (tmp_path / "MEGRE.json").write_text(json.dumps({"MagneticFieldStrength": 7.0}))

@@ -76,6 +76,19 @@ def test_only_simulated_data_are_called_simulated(small_liver, maps_of, page):
     assert "simulated" not in page_of(measured, maps_of(study, truth), {}).lower().replace(".simulated {", "")
 
 
+def test_sides_are_lettered_only_where_they_are_known(small_liver, maps_of, page):
+    study, truth = small_liver
+    letters = re.compile(r'<span class="edge (?:left|right|top|bottom)">[RLAPSI]</span>')
+    assert len(letters.findall(page)) == 4 * 6
+    unknown = page_of(study.with_fields(is_orientation_known=False), maps_of(study, truth), truth.rois)
+    assert "SIMULATED" in unknown and not letters.search(unknown)
+
+
+def test_settings_are_named_with_their_units(small_liver, maps_of, page):
+    assert re.search(r"<dt>Noise, one channel \(SD\)</dt><dd>[\d.]+ a\.u\.</dd>", page)
+    assert "<dt>Not a number</dt>" in page and "_" not in "".join(re.findall(r"<dt>([^<]*)</dt>", page))
+
+
 def test_names_from_outside_cannot_write_into_the_page(small_liver, maps_of):
     study, truth = small_liver
     rois = {"<script>alert(1)</script>": truth.liver_mask}
