@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: Arguments after the command's name; None: those of the process.
     Returns:
-        0; 2 when the input is unsuitable or the disk is full, with the sentence on standard error; 130 when
-        interrupted.
+        0; 2 when the input is unsuitable, may not be opened or the disk is full, with the sentence on standard error;
+        130 when interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # A sign that a terminal cannot show must not end the command.
@@ -57,6 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return args.run(args)
     except UnsuitableInputError as error:
         print(f"liverlabel: {error}", file=sys.stderr)
+        return EXIT_UNSUITABLE
+    except PermissionError as error:
+        print(
+            f"liverlabel: A file or folder that may be opened is needed; {error.filename} may not: {error.strerror}. "
+            "Change its permissions or choose another.",
+            file=sys.stderr,
+        )
         return EXIT_UNSUITABLE
     except OSError as error:
         if error.errno not in FULL_DISK:

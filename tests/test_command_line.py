@@ -204,9 +204,10 @@ def raising(error):
     [
         (OSError(errno.ENOSPC, "No space left on device", "/data/x"), 2, "The disk that holds /data/x is full"),
         (OSError(errno.EDQUOT, "Quota exceeded"), 2, "The disk is full"),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/x"), 2, "/data/x may not: Permission denied"),
         (KeyboardInterrupt(), 130, "Interrupted"),
     ],
-    ids=["full", "quota", "interrupted"],
+    ids=["full", "quota", "locked", "interrupted"],
 )
 def test_a_full_disk_and_an_interruption_are_said_without_a_traceback(
     error, code, sentence, monkeypatch, tmp_path, capsys

@@ -101,7 +101,7 @@ def _files(path: Path) -> tuple[Path, list[Path]]:
     """The folder that names are relative to, and the files to look at."""
     if path.is_dir():
         files = []
-        for folder, folders, names in os.walk(path):
+        for folder, folders, names in os.walk(path, onerror=_refuse_folder):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             files += [Path(folder) / name for name in sorted(names) if not name.startswith(".")]
         return path, [file for file in files if file.is_file()]
@@ -119,6 +119,14 @@ def _files(path: Path) -> tuple[Path, list[Path]]:
         if other_stem is not None and (acquisition_stem(other_stem) == acquisition or other.suffix.lower() == ".json"):
             beside.append(other)
     return path.parent, beside
+
+
+def _refuse_folder(error: OSError) -> None:
+    """Refuse a folder that cannot be listed: the images in it might be half of the study."""
+    raise UnsuitableInputError(
+        f"Every folder of the images needs to be readable; '{Path(error.filename).name}' is not: {error.strerror}. "
+        "Change its permissions or copy it."
+    ) from error
 
 
 def _find(files: Sequence[Path], root: Path) -> Found:

@@ -1,5 +1,8 @@
 """DICOM series: every image to its place, or a sentence."""
 
+import errno
+import os
+
 import numpy as np
 import pydicom
 import pytest
@@ -269,3 +272,17 @@ def test_a_refusal_names_no_patient(tmp_path):
     with pytest.raises(UnsuitableInputError) as caught:
         read_study(tmp_path)
     assert "SECRET" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_listed_is_not_left_out_in_silence(tmp_path, monkeypatch):
+    write_dicom(make_study(shape=(6, 5, 2)), tmp_path / "scan")
+    (tmp_path / "scan" / "locked").mkdir()
+    real = os.scandir
+
+    def scandir(path):
+        if os.fspath(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    _refused(tmp_path / "scan", "'locked' is not: Permission denied. Change its permissions or copy it")
