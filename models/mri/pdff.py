@@ -93,6 +93,8 @@ class PdffOptions:
 def estimate(study: MultiEchoStudy, *, method="graph_cut", options=None, progress=None) -> PdffMaps:
     """Estimate PDFF, R2*, field, water and fat with their standard deviations.
 
+    The signal is divided by its maximum first and the maps multiplied again, so that no unit over- or underflows.
+
     1. Sign of precession and odd/even phase, given or found.
     2. Noise, and with it the tissue.
     3. Each voxel's possible fields; graph cuts choose among them.
@@ -116,11 +118,13 @@ def estimate(study: MultiEchoStudy, *, method="graph_cut", options=None, progres
         raise UnsuitableInputError(
             "PDFF needs images with signal; every pixel of this study is 0. Export the images again."
         )
+    scale = float(np.abs(study.signal).max())
+    study = study.with_fields(signal=study.signal / np.float32(scale))
     spectrum = get_spectrum(options.spectrum)
     basis = design_matrix(study.echo_times_s, study.field_strength_t, spectrum)
     steps = _Steps(progress, 1 if study.is_magnitude_only else n_steps(study.signal.shape[3]) + 1)
     if study.is_magnitude_only:
-        return _estimate_from_magnitude(study, basis, options, method, steps)
+        return _estimate_from_magnitude(study, basis, scale, options, method, steps)
     fixed_r2_star = None
     if study.echo_times_s.size == MIN_ECHOES:
         constant, slope = ASSUMED_R2_STAR
@@ -144,9 +148,11 @@ def estimate(study: MultiEchoStudy, *, method="graph_cut", options=None, progres
         warnings.append(
             f"Voxels that do not fit the signal model: {misfits}. They are masked, not estimated; most lie beside air."
         )
+    for name in ("water", "fat"):
+        maps[name] *= np.float32(scale)
     settings |= {
         "fit": options.fit,
-        "noise_std": float(np.sqrt(variance)),
+        "noise_std": float(np.sqrt(variance) * scale),
         "field_period_hz": period,
         "r2_star": "fitted" if fixed_r2_star is None else "assumed",
         "n_misfit_voxels": misfits,
@@ -294,7 +300,7 @@ def _hybrid(signal, times, basis, fit, noise_std, complex_part):
     )
 
 
-def _estimate_from_magnitude(study, basis, options, method, steps):
+def _estimate_from_magnitude(study, basis, scale, options, method, steps):
     """Magnitude-only PDFF: water-dominant solutions, with what that means said."""
     magnitude = study.signal.real
     n_echoes = magnitude.shape[0]
@@ -318,8 +324,8 @@ def _estimate_from_magnitude(study, basis, options, method, steps):
         "pdff_std_percent": 100 * fit.pdff_std * noise,
         "r2_star_per_s": fit.r2_star_per_s,
         "r2_star_std_per_s": fit.r2_star_std_per_s * noise,
-        "water": np.abs(fit.water),
-        "fat": np.abs(fit.fat),
+        "water": scale * np.abs(fit.water),
+        "fat": scale * np.abs(fit.fat),
     }.items():
         maps[name][inside] = values[good]
     maps["valid_mask"] = inside
@@ -329,5 +335,5 @@ def _estimate_from_magnitude(study, basis, options, method, steps):
         "its water-dominant mirror (100 % minus itself), and there is no field map. Export phase, or real "
         "and imaginary."
     )
-    settings = {"fit": "magnitude", "noise_std": float(noise), "r2_star": "fitted"}
+    settings = {"fit": "magnitude", "noise_std": float(noise) * scale, "r2_star": "fitted"}
     return PdffMaps(**maps, method=method, spectrum=options.spectrum, settings=settings, warnings=(warning,))

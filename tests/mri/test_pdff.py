@@ -220,12 +220,13 @@ def test_turning_the_image_turns_the_maps():
     assert np.allclose(maps.pdff_percent[roi], other.pdff_percent.transpose(1, 0, 2)[roi], atol=0.05)
 
 
-def test_scaling_the_signal_scales_water_and_leaves_pdff():
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1e30])
+def test_scaling_the_signal_scales_water_and_leaves_pdff(scale):
     study, truth = vials()
-    maps, louder = estimate(study), estimate(study.with_fields(signal=study.signal * np.float32(1e-3)))
+    maps, other = estimate(study), estimate(study.with_fields(signal=study.signal * np.float32(scale)))
     roi = truth.rois["vial_20_percent"]
-    assert np.allclose(maps.pdff_percent[roi], louder.pdff_percent[roi], atol=0.05)
-    assert np.allclose(maps.water[roi] * 1e-3, louder.water[roi], rtol=1e-3)
+    assert np.allclose(maps.pdff_percent[roi], other.pdff_percent[roi], atol=0.05)
+    assert np.allclose(maps.water[roi], other.water[roi] / scale, rtol=1e-3)
 
 
 def test_adjacent_slices_mend_a_slice_whose_own_data_are_misleading():
