@@ -78,7 +78,8 @@ def report_html(study: MultiEchoStudy, maps: PdffMaps, rois: Mapping[str, np.nda
         else "",
         f"<h1>{escape(study.case_id)}</h1>",
         f'<p class="lead">Fat fraction from {study.echo_times_s.size} echoes at {study.field_strength_t:g} T · '
-        f"method {escape(maps.method)} · LiverLabel {escape(result['library']['version'])} · a research tool, not a medical device</p>",
+        f"method {escape(maps.method)} · LiverLabel {escape(result['library']['version'])} · "
+        "a research tool, not a medical device</p>",
         _numbers(result["rois"], colours),
         _warnings(result["warnings"]),
         f"<h2>Maps{f' · slice {shown + 1} of {n_slices}' if n_slices > 1 else ''}</h2>",
