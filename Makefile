@@ -80,7 +80,7 @@ bench: wheel ## every benchmark, as JSON in benchmarks/results (half an hour)
 docs: wheel ## the pictures of the README and docs; needs Chromium
 	@rm -rf $(STAMPS)/demo && env -u PYTHONPATH $(BIN)/liverlabel demo --out $(STAMPS)/demo > /dev/null
 	@mkdir -p docs/pictures
-	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1150,1500 --user-data-dir=$(STAMPS)/chromium \
+	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1150,1335 --user-data-dir=$(STAMPS)/chromium \
 	  --screenshot=docs/pictures/report-of-a-simulated-liver.png file://$(CURDIR)/$(STAMPS)/demo/report.html 2> /dev/null
 	@env -u PYTHONPATH $(BIN)/python benchmarks/time_and_memory.py --plot docs/pictures/time-and-memory.png
 
