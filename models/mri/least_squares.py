@@ -60,6 +60,8 @@ class VoxelCovariance:
     """Standard deviation of the water magnitude."""
     fat_std: np.ndarray
     """Standard deviation of the fat magnitude."""
+    water_fat_covariance: np.ndarray
+    """Covariance of the two magnitudes."""
 
 
 def demodulate(signal, echo_times_s, field_map_hz):
@@ -231,12 +233,14 @@ def covariance(fit, echo_times_s, basis, fixed_r2_star=False):
         total = fit.water + fit.fat
         unit_water, unit_fat = (np.conj(x) / np.abs(x) for x in (fit.water, fit.fat))
         zero = np.zeros_like(fit.water)
+        water_std, fat_std = std(unit_water, zero), std(zero, unit_fat)
         return VoxelCovariance(
             pdff_std=std(-fit.fat / total**2, fit.water / total**2),
             field_map_std_hz=1 / (2 * np.pi * np.sqrt(information)),
             r2_star_std_per_s=zero.real if fixed_r2_star else 1 / np.sqrt(information),
-            water_std=std(unit_water, zero),
-            fat_std=std(zero, unit_fat),
+            water_std=water_std,
+            fat_std=fat_std,
+            water_fat_covariance=(std(unit_water, unit_fat) ** 2 - water_std**2 - fat_std**2) / 2,
         )
 
 

@@ -65,6 +65,18 @@ def test_stated_deviations_of_field_and_r2_star_equal_the_bound():
     assert 100 * stated.pdff_std[0] == pytest.approx(bound["pdff_std_percent"], rel=1e-3)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_water_and_fat_scatter_together_as_stated(protocol):
+    signal, times, basis = voxels(protocol, 0.3, 45.0, snr=100, n=20000)
+    fit = least_squares.gauss_newton(signal, times, basis, np.full(20000, 28.0), np.full(20000, 50.0))
+    stated = least_squares.covariance(fit, times, basis)
+    found = np.cov(np.abs(fit.water), np.abs(fit.fat)) * 100**2
+    assert np.median(stated.water_std) ** 2 == pytest.approx(found[0, 0], rel=0.05)
+    assert np.median(stated.fat_std) ** 2 == pytest.approx(found[1, 1], rel=0.05)
+    scale = np.sqrt(found[0, 0] * found[1, 1])
+    assert np.median(stated.water_fat_covariance) / scale == pytest.approx(found[0, 1] / scale, abs=0.04)
+
+
 @pytest.mark.parametrize(
     ("pdff", "expected"), [(0.05, (3.46, 1.39, 0.69)), (0.15, (3.12, 1.25, 0.62)), (0.5, (2.27, 0.91, 0.45))]
 )
