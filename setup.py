@@ -12,18 +12,21 @@ README = HERE / "README.md"
 # What the library and the command line need. requirements.lock holds the exact versions known to work.
 REQUIRED = [
     "matplotlib>=3.9",
+    "monai==1.6.1",
     "nibabel>=5.3",
     "numpy>=2.0",
     "pydicom>=3.0",
     "PyMaxflow>=1.3.2",
     "rich>=13",
+    "safetensors>=0.5",
     "scikit-image>=0.24",
+    "scikit-learn>=1.5",
     "scipy>=1.13",
+    "threadpoolctl>=3.5",
+    "torch==2.13.0",
 ]
 # What the server needs besides monailabel==0.8.5, which goes in with --no-deps (requirements-no-deps.lock).
 SERVER = [
-    "torch==2.13.0",
-    "monai==1.6.1",
     "bcrypt",
     "cachetools",
     "dicomweb-client",
@@ -49,7 +52,6 @@ SERVER = [
     "requests",
     "requests-toolbelt",
     "schedule",
-    "scikit-learn",
     "shapely",
     "simpleitk",
     "tensorboard",
@@ -75,7 +77,7 @@ setup(
     python_requires=">=3.11,<3.13",
     package_dir={"liver_models": "models", "liver_apps": "apps"},
     packages=packages("models", "liver_models") + packages("apps", "liver_apps"),
-    package_data={"": ["resources/*", "*.json", "*.css", "*.md"]},
+    package_data={"": ["resources/*", "pretrained/*", "*.json", "*.css", "*.md"]},
     include_package_data=False,
     install_requires=REQUIRED,
     extras_require={"matlab": ["h5py"], "server": SERVER, "test": ["jsonschema", "pytest>=8", "pytest-timeout"]},

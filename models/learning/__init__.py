@@ -1,0 +1,1 @@
+"""What every trainer shares: splits by patient, intervals, calibration."""
