@@ -13,13 +13,19 @@ OPTIONS = ("spectrum", "precession", "readout", "fit")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
     from ..mri.fat_spectra import SPECTRA
+    from ..mri.pdff_options import METHODS
 
     spectra = "; ".join(f"{spectrum.name}: {spectrum.description}" for spectrum in SPECTRA.values())
     parser.add_argument(
         "input", metavar="INPUT", help="a case, a DICOM or BIDS folder, NIfTI with JSON, or an ISMRM .mat"
     )
     parser.add_argument("--out", metavar="DIR", required=True, help="folder for the result; it must be new or empty")
-    parser.add_argument("--method", default="graph_cut", help="how to estimate (default: %(default)s)")
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        default=METHODS[0],
+        help=f"how to estimate: {', '.join(METHODS)} (default: %(default)s)",
+    )
     parser.add_argument(
         "--roi",
         metavar="MASK",
@@ -35,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--readout", metavar="KIND", help="auto, unipolar, or bipolar for alternating readouts (default: auto)"
     )
     parser.add_argument(
+        "--weights", metavar="FILE", help="weights of the method's network (default: those that come with LiverLabel)"
+    )
+    parser.add_argument(
         "--fit", metavar="KIND", help="complex, or hybrid against eddy-current phase (default: complex)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a former result in DIR")
@@ -45,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from ..io.reading import read_study
     from ..mri.pdff import PdffOptions, estimate
     from ..mri.pdff_files import check_out_dir, write_result
+    from ..weights import load_weights
     from .console import print_regions, progress_bar
 
     check_out_dir(args.out, overwrite=args.overwrite)
@@ -52,8 +62,9 @@ def run(args: argparse.Namespace) -> int:
     rois = read_regions([Path(mask) for mask in args.roi], study)
     given = {name: getattr(args, name) for name in OPTIONS if getattr(args, name) is not None}
     options = PdffOptions.from_request(given)
+    network = None if args.weights is None else load_weights(args.weights)
     with progress_bar("Estimating", shown=study.signal.shape[3] > 1) as progress:
-        maps = estimate(study, method=args.method, options=options, progress=progress)
+        maps = estimate(study, method=args.method, network=network, options=options, progress=progress)
     result = write_result(args.out, study, maps, rois, overwrite=args.overwrite)
     if result["is_simulated"]:
         print("SIMULATED DATA")

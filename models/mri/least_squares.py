@@ -191,6 +191,26 @@ def gauss_newton(
     return best
 
 
+def solve_water_fat(signal, echo_times_s, basis, field_map_hz, r2_star_per_s):
+    """Water and fat by linear least squares, with field and R2* given.
+
+    ρ = (MᴴM)⁻¹·Mᴴ·y,  y = s·e^{-i2πψt}
+
+    The decay stays in M instead of being divided out of y, so that late echoes do not count for more than their signal.
+
+    Args:
+        signal: Shape (n_echoes, n_voxels), complex.
+        echo_times_s: Shape (n_echoes,).
+        basis: [1, a(t)], shape (n_echoes, 2), complex.
+        field_map_hz: Shape (n_voxels,).
+        r2_star_per_s: Shape (n_voxels,).
+    Returns:
+        Complex water and fat at TE = 0, each of shape (n_voxels,).
+    """
+    gram = _Gram(basis.astype(np.complex64), echo_times_s, r2_star_per_s)
+    return gram.solve(demodulate(signal, echo_times_s, field_map_hz))
+
+
 def keep_better(first, second) -> VoxelFit:
     """Of two fits of the same voxels, the one with the smaller residual, voxel by voxel."""
     better = second.residual < first.residual

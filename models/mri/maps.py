@@ -31,6 +31,8 @@ class PdffMaps:
     """Magnitude of the water signal at TE = 0, units of the input."""
     fat: np.ndarray
     """Magnitude of the fat signal at TE = 0, units of the input."""
+    swap_probability: np.ndarray
+    """Probability that water and fat are exchanged; NaN everywhere for a method that does not state it."""
     valid_mask: np.ndarray
     """True where the maps were estimated and the model fits, bool."""
     method: str
@@ -52,6 +54,13 @@ VOLUME_FIELDS = (
     "field_map_std_hz",
     "water",
     "fat",
+    "swap_probability",
     "valid_mask",
 )
 """The maps that are written, in order; each name is also its file's stem. The first is what a one-map client gets."""
+
+
+def blank_maps(shape) -> dict[str, np.ndarray]:
+    """Every map of :class:`PdffMaps` without a voxel estimated, to be filled."""
+    maps = {name: np.full(shape, np.nan, np.float32) for name in VOLUME_FIELDS if name != "valid_mask"}
+    return maps | {"valid_mask": np.zeros(shape, bool)}

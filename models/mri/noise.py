@@ -9,8 +9,9 @@ from skimage.filters import apply_hysteresis_threshold
 
 from .field_candidates import N_UNKNOWNS, best_fit
 
-SAMPLED_VOXELS = 3000
-"""Voxels from which the noise of the whole study is read; every so-manieth, so the same study gives the same value."""
+SAMPLED_VOXELS = (600, 1800)
+"""Voxels from which the noise of the whole study is read, first to find the bright ones, then from these; every
+so-manieth, so the same study gives the same value."""
 TISSUE_SNR = (1.8, 4.0)
 """Root mean square of a tissue voxel's echoes in standard deviations of the noise of a real channel, where noise
 alone gives 1.4: a voxel above the first is tissue if it touches, through such voxels, one above the second."""
@@ -24,6 +25,10 @@ BACKGROUND_SNR = 6.0
 """Root mean square of the echoes, in standard deviations of the noise, above which a dark voxel is tissue after all."""
 LOCAL_NOISE_VOXELS = 3.0
 """Standard deviation of the Gaussian window in which residuals are pooled to the local noise, voxels."""
+LARGEST_SURPRISE = 2.0
+"""Residual variance of a voxel relative to the noise around it beyond which it counts no more."""
+POOLING_ROUNDS = 6
+"""Rounds of pooling; each brings the variance closer to its fixed point."""
 
 
 def signal_energy(signal):
@@ -53,14 +58,14 @@ def noise_variance(study, basis, fixed_r2_star_per_s=None) -> float:
     flat = study.signal.reshape(study.signal.shape[0], -1)
     freedom = max(degrees_of_freedom(flat.shape[0], fixed_r2_star_per_s is not None), 1)
 
-    def variance_of(voxels):
-        sample = voxels[:: max(1, voxels.size // SAMPLED_VOXELS)]
+    def variance_of(voxels, n_sampled):
+        sample = voxels[:: max(1, voxels.size // n_sampled)]
         fit = best_fit(flat[:, sample], study.echo_times_s, study.field_strength_t, basis, fixed_r2_star_per_s)
         return float(np.quantile(fit.residual, NOISE_QUANTILE) / chi2.ppf(NOISE_QUANTILE, freedom))
 
-    first = variance_of(filled)
+    first = variance_of(filled, SAMPLED_VOXELS[0])
     bright = np.flatnonzero(energy > BRIGHT_SNR**2 * flat.shape[0] * first)
-    return variance_of(bright) if bright.size >= 100 else first
+    return variance_of(bright, SAMPLED_VOXELS[1]) if bright.size >= 100 else first
 
 
 def background_variance(energy, variance, n_echoes) -> float:
@@ -97,19 +102,30 @@ def tissue_mask(energy, variance, n_echoes) -> np.ndarray:
 def local_noise_variance(residual, mask, n_freedom, fallback) -> np.ndarray:
     """Noise variance of a real channel around each voxel of a slice, pooled from the residuals of its neighbours.
 
-    It follows the noise where parallel imaging makes it uneven, and grows where the model does not fit.
+    It follows the noise where parallel imaging makes it uneven. A residual counts no more than
+    :data:`LARGEST_SURPRISE` times the noise around it, so that an edge or vessel, which the model does not fit, does not
+    spoil the deviations beside it: the variance is the fixed point of pooling what is so limited.
 
     Args:
         residual: Sum of squares left by the fit, shape (x, y); ignored outside ``mask``.
         mask: Fitted voxels, shape (x, y).
         n_freedom: Degrees of freedom of one fit; with none, ``fallback`` is taken.
-        fallback: Variance where there is nothing to pool.
+        fallback: Variance where there is nothing to pool, and where the fixed point is approached from.
     Returns:
         Shape (x, y).
+    Source: Huber PJ, Robust Statistics, 1981, 10.1002/0471725250, chapter 5 (proposal for scale).
     """
     if n_freedom < 1:
         return np.full(mask.shape, fallback)
     window = {"sigma": LOCAL_NOISE_VOXELS, "mode": "constant", "truncate": 3.0}
     weight = ndimage.gaussian_filter(mask.astype(np.float64), **window)
-    pooled = ndimage.gaussian_filter(np.where(mask, residual, 0.0).astype(np.float64), **window)
-    return np.where(weight > 1e-6, pooled / np.maximum(weight, 1e-6) / n_freedom, fallback)
+    is_known = weight > 1e-6
+    own = np.where(mask, residual, 0.0) / n_freedom
+    limit = LARGEST_SURPRISE
+    # Mean of min(χ²/f, limit): what limiting takes away from noise alone.
+    kept = chi2.cdf(limit * n_freedom, n_freedom + 2) + limit * chi2.sf(limit * n_freedom, n_freedom)
+    variance = np.full(mask.shape, float(fallback))
+    for _ in range(POOLING_ROUNDS):
+        pooled = ndimage.gaussian_filter(np.minimum(own, limit * variance), **window)
+        variance = np.where(is_known, pooled / np.maximum(weight, 1e-6) / kept, fallback)
+    return variance

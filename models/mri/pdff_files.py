@@ -34,6 +34,7 @@ MAP_UNITS = {
     "field_map_std_hz": "Hz",
     "water": "units of the input",
     "fat": "units of the input",
+    "swap_probability": "probability, 0 to 1",
     "valid_mask": "1: estimated, 0: not",
 }
 """Unit of each written map."""

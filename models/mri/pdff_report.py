@@ -30,6 +30,8 @@ SETTINGS = {
     "field_period_hz": ("Field known up to multiples of", "Hz"),
     "r2_star": ("R2*", ""),
     "n_misfit_voxels": ("Voxels that do not fit", ""),
+    "network": ("Network", ""),
+    "fallback_fraction": ("Share of voxels that graph cuts decided instead", ""),
 }
 """Setting of the method -> what a reader calls it, and its unit."""
 
@@ -40,9 +42,11 @@ def windows(study: MultiEchoStudy, maps: PdffMaps) -> tuple[Window, ...]:
     total = (maps.water + maps.fat)[maps.valid_mask]
     top = float(np.percentile(total, 99)) if total.size else 1.0
     top = top if top > 0 else 1.0
+    swap = Window("swap_probability", "Probability of a swap", "", 0, 0.5, "magma")
     return (
         Window("pdff_percent", "Fat fraction (PDFF)", "%", 0, 50, "viridis"),
         Window("pdff_std_percent", "Standard deviation of PDFF", "points", 0, 5, "magma"),
+        *([swap] if np.isfinite(maps.swap_probability).any() else []),
         Window("r2_star_per_s", "R2*", "1/s", 0, 150, "inferno"),
         Window("water", "Water", "a.u.", 0, top, "gray"),
         Window("fat", "Fat", "a.u.", 0, top, "gray"),
@@ -127,7 +131,7 @@ def _figure(maps, rois, colours, view: View, index: int, window: Window) -> str:
         f"<figure><figcaption>{escape(window.title)}</figcaption>"
         f'<div class="frame">{_svg(maps, rois, colours, view, index, window)}{letters}</div>'
         f'<div class="bar"><span>{_number(window.low, 0)}</span><img alt="" src="{colour_bar(window)}">'
-        f"<span>{_number(window.high, 0)}{beyond} {escape(window.unit)}</span></div></figure>"
+        f"<span>{_number(window.high, 1 if window.high < 1 else 0)}{beyond} {escape(window.unit)}</span></div></figure>"
     )
 
 

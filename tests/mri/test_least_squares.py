@@ -88,6 +88,24 @@ def test_the_bound_agrees_with_published_values(pdff, expected):
         )
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_water_and_fat_follow_from_field_and_r2_star(protocol):
+    signal, times, basis = voxels(protocol, 0.3, 45.0, phase=0.7)
+    water, fat = least_squares.solve_water_fat(signal, times, basis, np.array([30.0]), np.array([45.0]))
+    assert water[0] == pytest.approx(0.7 * np.exp(0.7j), abs=1e-4)
+    assert fat[0] == pytest.approx(0.3 * np.exp(0.7j), abs=1e-4)
+
+
+def test_a_noisy_late_echo_of_a_fast_decay_hardly_moves_water_and_fat():
+    """Weights e^{-R2*t}: dividing the decay out instead would multiply that echo's noise by e^{R2*t}, 33 here."""
+    signal, times, basis = voxels("1.5 T, six echoes", 0.3, 300.0)
+    disturbed = signal.copy()
+    disturbed[-1] += 0.05
+    given = times, basis, np.array([30.0]), np.array([300.0])
+    moved = np.abs(np.subtract(*(least_squares.solve_water_fat(s, *given) for s in (disturbed, signal))))
+    assert moved.max() < 0.02
+
+
 def test_the_error_of_a_wrong_field_shrinks_quadratically():
     """Gauss-Newton on a zero-residual problem converges quadratically: the slope of the log error is about 2."""
     signal, times, basis = voxels("1.5 T, six echoes", 0.3, 45.0)

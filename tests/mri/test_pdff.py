@@ -256,7 +256,7 @@ def test_progress_counts_to_its_total_and_may_stop_the_work():
 
 def test_an_unknown_method_is_refused_naming_the_known():
     study, _ = vials()
-    with pytest.raises(UnsuitableInputError, match="methods graph_cut.*'magic'"):
+    with pytest.raises(UnsuitableInputError, match="methods ai_deal, .*graph_cut.*'magic'"):
         estimate(study, method="magic")
 
 

@@ -93,6 +93,6 @@ def checked_params(params: Any) -> Mapping[str, Any]:
         return {}
     if not isinstance(params, dict):
         raise UnsuitableInputError(
-            '\'params\' needs a JSON object such as {"method": "graph_cut"}; found another kind of JSON.'
+            '\'params\' needs a JSON object such as {"method": "ai_deal"}; found another kind of JSON.'
         )
     return params
