@@ -14,6 +14,8 @@ from .errors import UnsuitableInputError
 SUBCOMMANDS = {
     "import": "import_cases",
     "pdff": "pdff",
+    "adapt": "adapt",
+    "experiment": "experiment",
     "phantom": "phantom",
     "serve": "serve",
     "demo": "demo",

@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from liver_apps.liver.lib import pdff_job
 from liver_apps.liver.lib.datastore import StudiesDatastore
 from liver_apps.liver.lib.failures import UnknownNameError
 from liver_apps.liver.lib.pdff_task import PdffTask
+from liver_apps.liver.lib.published import PublishedWeights
 from liver_apps.liver.lib.settings import ServerSettings
+from liver_apps.liver.lib.trainers.pdff import PdffTrainer
+from liver_apps.liver.lib.trainers.runner import TrainingRunner
 from liver_apps.liver.lib.worker import Worker
 from liver_models import __version__
 from monailabel.interfaces.app import MONAILabelApp
@@ -33,6 +37,8 @@ class LiverApp(MONAILabelApp):
                 "Start it "
                 "with the 'monailabel' command of LiverLabel, or 'liverlabel serve'."
             )
+        self.published = PublishedWeights(Path(studies) / "models" / "pdff", pdff_job.ARCHITECTURE)
+        self.trainings = TrainingRunner()
         self.worker = Worker(pdff_job.prepare, ServerSettings.from_environment().max_waiting)
         super().__init__(
             app_dir=app_dir,
@@ -49,7 +55,11 @@ class LiverApp(MONAILabelApp):
 
     def init_infers(self) -> dict[str, PdffTask]:
         """The table of tasks."""
-        return {"pdff": PdffTask(self.worker)}
+        return {"pdff": PdffTask(self.worker, self.published.folder)}
+
+    def init_trainers(self) -> dict[str, PdffTrainer]:
+        """The table of trainers."""
+        return {"pdff": PdffTrainer(self.trainings, self.published, self.datastore())}
 
     def task(self, name: str) -> PdffTask:
         """The task of that name.

@@ -28,6 +28,7 @@ from .lib.replies import json_part, map_part, multipart_response
 from .lib.requests import InferRequest, checked_params, read_request
 from .lib.settings import ServerSettings
 from .lib.stock_routes import add_stock_routes
+from .lib.train_routes import add_train_routes
 from .lib.uploads import received, without_folder
 
 DEFAULT_ROI_TAG = "final"
@@ -42,6 +43,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
         liver.server_mode(True)
         liver.worker.start()
         yield
+        liver.trainings.close()
         liver.worker.close()
 
     app = FastAPI(
@@ -65,6 +67,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     _add_access_routes(app, settings)
     _add_liver_routes(app, settings)
+    add_train_routes(app)
     add_stock_routes(app)
     _add_stock_infer(app, settings)
     return app

@@ -109,12 +109,14 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def start_server(studies: Path, log: Path) -> tuple[subprocess.Popen, Server]:
-    """Start a server and wait until it answers."""
+def start_server(
+    studies: Path, log: Path, program: Sequence[str] = ("-m", "liver_apps.entry")
+) -> tuple[subprocess.Popen, Server]:
+    """Start a server and wait until it answers; ``program`` is what Python runs."""
     port = free_port()
     temporary = log.parent / "tmp"
-    temporary.mkdir()
-    command = [sys.executable, "-m", "liver_apps.entry", "start_server", "--app", "apps/liver"]
+    temporary.mkdir(exist_ok=True)
+    command = [sys.executable, *program, "start_server", "--app", "apps/liver"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--studies", str(studies), "--port", str(port)],

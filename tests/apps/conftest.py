@@ -48,3 +48,47 @@ def server(studies, tmp_path_factory) -> Server:
     yield running[1]
     running[0].send_signal(signal.SIGTERM)
     running[0].wait(timeout=30)
+
+
+@pytest.fixture
+def make_trainer(tmp_path):
+    """A function that makes a trainer on one studies folder, as each start of the server does."""
+    import fake_training
+
+    from liver_apps import entry
+    from liver_apps.liver.lib.published import PublishedWeights
+
+    entry.make_stand_ins_importable()
+    from liver_apps.liver.lib.datastore import StudiesDatastore
+    from liver_apps.liver.lib.trainers.base import Trainer
+    from liver_apps.liver.lib.trainers.runner import TrainingRunner
+
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    for name in ("one.mat", "two.mat"):
+        (studies / name).write_bytes(b"x")
+    runners = []
+
+    def make() -> Trainer:
+        runners.append(TrainingRunner())
+        published = PublishedWeights(studies / "models" / "pdff", "ai_deal")
+        datastore = StudiesDatastore(str(studies))
+        return Trainer(
+            "pdff",
+            "counts",
+            fake_training.count_epochs,
+            fake_training.settled,
+            {"epochs": 3},
+            runners[-1],
+            published,
+            datastore,
+        )
+
+    yield make
+    for runner in runners:
+        runner.close()
+
+
+@pytest.fixture
+def trainer(make_trainer):
+    return make_trainer()

@@ -36,7 +36,7 @@ def test_a_stored_case_is_answered_with_json_and_every_map_in_order(server, repl
     assert list(parts) == ["reply", *VOLUME_FIELDS]
     told = parts["reply"]
     assert told["task"] == "pdff" and told["is_simulated"] is True and "not a medical device" in told["notice"]
-    assert told["model"]["name"] == "graph_cut"
+    assert told["model"]["name"] == "ai_deal"
     assert told["result"]["case_id"] == CASE
     assert [item["name"] for item in told["result"]["maps"]] == list(VOLUME_FIELDS)
 

@@ -16,7 +16,7 @@ from liver_models.io.files import cannot_write
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException, MONAILabelException
 from starlette.exceptions import HTTPException
 
-from .failures import ComputationError, ServerBusyError, UnknownNameError
+from .failures import ComputationError, ServerBusyError, TrainingRunningError, UnknownNameError
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
@@ -59,6 +59,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(ServerBusyError)
     def busy(_: Request, error: ServerBusyError):
         return reply(503, str(error), **{"Retry-After": "10"})
+
+    @app.exception_handler(TrainingRunningError)
+    def training(_: Request, error: TrainingRunningError):
+        return reply(429, str(error))
 
     @app.exception_handler(ComputationError)
     def failed(_: Request, error: ComputationError):

@@ -9,5 +9,9 @@ class ServerBusyError(RuntimeError):
     """Too many computations wait already. HTTP 503."""
 
 
+class TrainingRunningError(RuntimeError):
+    """A training runs already. HTTP 429, as MONAI Label answers."""
+
+
 class ComputationError(RuntimeError):
     """The computation failed through a defect of ours or for want of memory. HTTP 500."""

@@ -36,7 +36,7 @@ class PdffTask(InferTask):
     name = "pdff"
     fields = VOLUME_FIELDS
 
-    def __init__(self, worker: Worker):
+    def __init__(self, worker: Worker, weights_folder: Path):
         super().__init__(
             type=InferType.OTHERS,
             labels=[],
@@ -44,6 +44,7 @@ class PdffTask(InferTask):
             description="Proton density fat fraction, R2* and field maps of a multi-echo MRI study",
         )
         self._worker = worker
+        self._weights_folder = weights_folder
 
     def is_valid(self) -> bool:
         """Always ready: the method needs no model file."""
@@ -75,7 +76,8 @@ class PdffTask(InferTask):
         settings = {key: value for key, value in params.items() if key not in CLIENT_KEYS}
         with tempfile.TemporaryDirectory(prefix="liverlabel-maps-") as temporary:
             folder = Path(temporary)
-            result = self._worker.run(pdff_job.estimate_pdff, source, roi, settings, folder, request_id=request_id)
+            job = source, roi, settings, folder, self._weights_folder
+            result = self._worker.run(pdff_job.estimate_pdff, *job, request_id=request_id)
             maps = {name: (folder / f"{name}.nii.gz").read_bytes() for name in self.fields}
         reply = {
             "task": self.name,

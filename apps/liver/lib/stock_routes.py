@@ -1,4 +1,4 @@
-"""MONAI Label's own routes, those that are kept, each run in a thread.
+"""MONAI Label's own routes, those that are kept, each run in a thread; those for training are ours.
 
 Its handlers are coroutines that never wait, so one that computes or copies a file would hold up every other request.
 """
@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
-from monailabel.endpoints import activelearning, datastore, scoring, train
+from monailabel.endpoints import activelearning, datastore, scoring
 from monailabel.interfaces.utils.app import app_instance
 
 from .errors import reply
 from .failures import UnknownNameError
 
-KEPT = (activelearning, datastore, scoring, train)
+KEPT = (activelearning, datastore, scoring)
 OFF = {
     "/batch": "it would compute every case unasked. Send one request a case to /liver/infer/pdff.",
     "/infer/wsi": "this server has no slide images. Use /liver/infer/pdff.",
@@ -71,13 +71,13 @@ def in_thread(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_known(request: Request) -> None:
-    """Refuse a trainer, strategy or scoring method this app does not have, before a process is started for it.
+    """Refuse a strategy or scoring method this app does not have, before a process is started for it.
 
     Raises:
         UnknownNameError: there is none of that name.
     """
     app = app_instance()
-    tables = {"model": app._trainers, "strategy": app._strategies, "method": app._scoring_methods}
+    tables = {"strategy": app._strategies, "method": app._scoring_methods}
     for kind, name in request.path_params.items():
         if kind in tables and name not in tables[kind]:
             has = ", ".join(tables[kind]) or "none"

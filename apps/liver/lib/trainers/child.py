@@ -1,0 +1,143 @@
+"""The process that trains: it tells how far it is, listens for a stop, and ends when the server does.
+
+It leads a group of its own, so that processes which a job starts end with it, however it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from liver_models.errors import UnsuitableInputError
+from liver_models.io.files import cannot_write
+from liver_models.weights import save_weights
+
+from .job import Job, TrainingRequest
+
+HEARTBEAT_S = 1.0
+"""Time between two signs of life, seconds."""
+NICENESS = 10
+"""Added to the process's own, so that a measurement goes before the training."""
+ENDINGS = ("done", "stopped", "unsuitable", "defect")
+"""Kinds of the last message."""
+OTHER_TRAINING = (
+    "One training at a time may run on a studies folder; another process holds this one. Wait until it has ended."
+)
+
+
+class _StopAskedError(Exception):
+    """The server asked for the end."""
+
+
+def train(pipe: Connection, job: Job, request: TrainingRequest, finished: Path, version: str, lock: Path) -> None:
+    """Run a job and tell the server how it ends; the target of the process.
+
+    Args:
+        pipe: To the server. What is sent are pairs: a kind and its content.
+        job: What trains.
+        request: What it is asked to do.
+        finished: Where better weights are written; the server publishes them.
+        version: What their card says as version.
+        lock: File that one training at a time may hold.
+    """
+    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
+    line = _Line(pipe)
+    try:
+        with alone(lock) as is_alone:
+            if not is_alone:
+                raise UnsuitableInputError(OTHER_TRAINING)
+            ending = ("done", _trained(job, request, finished, version, line))
+    except _StopAskedError:
+        ending = ("stopped", None)
+    except UnsuitableInputError as error:
+        ending = ("unsuitable", str(error))
+    except Exception:
+        ending = ("defect", traceback.format_exc())
+    line.send(*ending)
+
+
+@contextmanager
+def alone(lock: Path, wait_s: float = 0.0) -> Iterator[bool]:
+    """Hold a lock file, which the system frees however the process ends; yields False if another process holds it.
+
+    Raises:
+        UnsuitableInputError: the folder cannot be written.
+    """
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held = open(lock, "wb")
+    except OSError as error:
+        raise cannot_write(lock, error) from error
+    deadline = time.monotonic() + wait_s
+    with held:
+        while not (is_mine := _is_locked(held)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        yield is_mine
+
+
+def _is_locked(held: BinaryIO) -> bool:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _trained(job: Job, request: TrainingRequest, finished: Path, version: str, line: _Line) -> dict[str, Any]:
+    """Run the job; what it found, JSON-ready, its weights in a file if they are better."""
+    request.folder.mkdir(parents=True, exist_ok=True)
+    found = job(request, line.progress)
+    facts = {
+        "metric_name": found.metric_name,
+        "metric_before": float(found.metric_before),
+        "metric_after": float(found.metric_after),
+        **found.facts,
+    }
+    if found.is_better:
+        save_weights(finished, found.weights.tensors, {**found.weights.card, "version": version})
+    return {"is_better": bool(found.is_better), **facts}
+
+
+class _Line:
+    """The child's end of the pipe: threads of their own listen and give signs of life."""
+
+    def __init__(self, pipe: Connection):
+        self._pipe = pipe
+        self._sending = threading.Lock()
+        self._is_stop_asked = threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._live, daemon=True).start()
+
+    def send(self, kind: str, content: Any = None) -> None:
+        with self._sending:
+            self._pipe.send((kind, content))
+
+    def progress(self, told: Mapping[str, Any]) -> None:
+        """Pass on how far the job is, then end it if it is to stop: its checkpoint may hold what was just told."""
+        self.send("progress", dict(told))
+        if self._is_stop_asked.is_set():
+            raise _StopAskedError
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                self._pipe.recv()  # Whatever is sent means stop.
+                self._is_stop_asked.set()
+        except (EOFError, OSError):
+            os.killpg(0, signal.SIGKILL)  # The server is gone. Checkpoints are whole at any moment.
+
+    def _live(self) -> None:
+        while True:
+            self.send("alive")
+            time.sleep(HEARTBEAT_S)
