@@ -1,0 +1,74 @@
+"""Compare methods as their papers do: tables and figures of whatever data is given."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+HELP = "compare methods: tables and figures of a whole experiment"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommand's options."""
+    experiments = parser.add_subparsers(dest="experiment", metavar="EXPERIMENT", required=True)
+    pdff = experiments.add_parser(
+        "pdff",
+        help="methods that measure the fat fraction",
+        description="Compare PDFF methods on measured and simulated cases: biases, uncertainty, noise, echo protocols. "
+        "Running the same command again continues where it stopped.",
+    )
+    pdff.add_argument("--out", metavar="DIR", required=True, help="folder of the experiment; new, or one to continue")
+    pdff.add_argument(
+        "--cases",
+        metavar="PATH",
+        nargs="+",
+        default=[],
+        help="cases, folders of cases, or any study that can be read; label volumes named <case>_rois.nii.gz beside "
+        "them give the regions right_lobe and left_lobe",
+    )
+    pdff.add_argument(
+        "--simulated",
+        metavar="N",
+        type=int,
+        help="number of simulated livers, with vials, noise series and protocols; 0: none (default: 12, or 0 with "
+        "--cases)",
+    )
+    pdff.add_argument("--methods", metavar="A,B,…", help="methods to compare (default: all)")
+    pdff.add_argument(
+        "--reference",
+        metavar="NAME",
+        help="graph_cut or truth (default: the truth of simulated livers, graph_cut elsewhere)",
+    )
+    pdff.add_argument("--seed", type=int, default=0, help="which simulated data (default: %(default)d)")
+    pdff.add_argument("--size", type=int, default=192, help="voxels across simulated images (default: %(default)d)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compute what is missing, write the results, print the biases."""
+    from ..mri.experiment.options import N_SIMULATED, ExperimentOptions, label
+    from ..mri.experiment.run import run_experiment
+    from ..mri.pdff_options import METHODS
+    from .console import progress_bar
+
+    methods = METHODS if args.methods is None else tuple(args.methods.replace(",", " ").split())
+    n_simulated = args.simulated if args.simulated is not None else (0 if args.cases else N_SIMULATED)
+    options = ExperimentOptions(
+        methods=tuple(methods), n_simulated=n_simulated, reference=args.reference, seed=args.seed, size=args.size
+    )
+    with progress_bar("Comparing") as progress:
+        results = run_experiment(args.out, options, args.cases, progress)
+    if results["has_simulated_data"]:
+        print("SIMULATED DATA" if all(c["data"] == "simulated" for c in results["cases"]) else "PARTLY SIMULATED DATA")
+    biases = [row for name, rows in results["tables"].items() if name.startswith("bias_") for row in rows]
+    if biases:
+        print(f"{'data':9}  {'region':10}  {'method':18}  {'cases':>5}  {'bias, points':>16}")
+    for row in biases:
+        mean, spread = ("–" if row[key] is None else f"{row[key]:.2f}" for key in ("bias_points", "bias_std_points"))
+        print(
+            f"{row['data']:9}  {row['region']:10}  {label(row['method']):18}  {row['n_cases']:>5}  "
+            f"{f'{mean} ± {spread}':>16}"
+        )
+    for refusal in results["tables"].get("not_applicable", ()):
+        print(f"note: {label(refusal['method'])} refused {refusal['n_cases']} of the cases. {refusal['reason']}")
+    print(f"wrote {Path(args.out) / 'report.html'}")
+    return 0
