@@ -6,6 +6,7 @@ adapted networks are better; the answer is refused publication if they are not.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from .noise import noise_variance, signal_energy
 from .pdff_options import PdffOptions
 from .signal_model import design_matrix
 from .slice_problem import slice_problems
+from .supervised import DEVICES, choose_device
 
 SPECTRUM = "hamilton_2011"
 """Fat spectrum of the losses."""
@@ -65,8 +67,12 @@ class AdaptOptions:
             raise UnsuitableInputError(
                 f"The share of held-out patients needs to be between 0.05 and 0.5; found {self.validation_fraction:g}."
             )
-        if self.device not in ("auto", "cpu", "cuda"):
+        if self.device not in DEVICES:
             raise UnsuitableInputError(f"The device needs to be auto, cpu or cuda; found {self.device!r}.")
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise UnsuitableInputError(
+                f"The minutes of an adaptation need to be above 0; found {self.max_minutes:g}. Leave them out for none."
+            )
 
 
 @dataclass(frozen=True)
@@ -126,8 +132,6 @@ def adapt(
     Raises:
         UnsuitableInputError: fewer than two patients with complex images, or no time for a single epoch.
     """
-    import torch
-
     from .ai_deal_training import Stage, train
 
     options = options or AdaptOptions()
@@ -147,14 +151,15 @@ def adapt(
     told(TrainingProgress("A", 0, options.epochs, None, before, METRIC, None))
     n_steps = options.epochs * n_slices
     stages = tuple(Stage(name, max(1, round(share * n_steps)), rate) for name, share, rate in LEARNING_RATES)
-    device = "cuda" if options.device == "auto" and torch.cuda.is_available() else options.device.replace("auto", "cpu")
+    device = choose_device(options.device)
     networks = AiDealNetworks.from_weights(start)
     deadline = _Deadline(options.max_minutes)
 
     def report(step):
         epoch = min(options.epochs, step.done * options.epochs // step.total)
         told(TrainingProgress(step.stage, epoch, options.epochs, step.loss, None, METRIC, step.eta_s))
-        deadline.check()
+        if step.done < step.total:
+            deadline.check()
 
     train(
         networks,
@@ -165,6 +170,7 @@ def adapt(
         folder=folder,
         report_every=n_slices,
         progress=report,
+        data=_digest(start, learnt),
     )
     card = {
         **start.card,
@@ -177,6 +183,7 @@ def adapt(
             "n_training_slices": n_slices,
             "n_validation_slices": sum(study.signal.shape[3] for study in checked),
             "metric": METRIC,
+            "calibration": "taken over from the weights it started from, not measured anew",
             "is_simulated": any(study.is_simulated for study in usable),
         },
     }
@@ -185,6 +192,14 @@ def adapt(
     card["adaptation"] |= {"validation_before": round(before, 6), "validation_after": round(after, 6)}
     told(TrainingProgress("C", options.epochs, options.epochs, None, after, METRIC, 0.0))
     return AdaptResult(weights, before, after, after < before, n_slices, card["adaptation"]["n_validation_slices"])
+
+
+def _digest(start, studies):
+    """Of the weights at the start and the studies learnt from."""
+    digest = hashlib.sha256()
+    for array in (*(start.tensors[name] for name in sorted(start.tensors)), *(study.signal for study in studies)):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 class _Deadline:
@@ -216,6 +231,10 @@ class ResolvedStudy:
     @classmethod
     def of(cls, study: MultiEchoStudy) -> ResolvedStudy:
         """Find the sign, the odd/even phase and the noise of a study."""
+        if not study.signal.any():
+            raise UnsuitableInputError(
+                f"Adapting needs images with signal; every pixel of {study.case_id} is 0. Leave the case out."
+            )
         study = study.with_fields(signal=study.signal / np.float32(np.abs(study.signal).max()))
         basis = design_matrix(study.echo_times_s, study.field_strength_t, get_spectrum(SPECTRUM))
         fixed = assumed_r2_star(study.echo_times_s, study.field_strength_t)

@@ -16,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from ..errors import UnsuitableInputError
 from ..learning.calibration import StdCalibration
 from ..weights import Weights, load_weights, pretrained_path
 from . import least_squares
@@ -64,6 +65,11 @@ class AiDeal:
     def __init__(self, weights: Weights | None = None):
         self.weights = weights or _pretrained()
         self.card = self.weights.card
+        if self.card["architecture"] != ARCHITECTURE:
+            raise UnsuitableInputError(
+                f"AI-DEAL needs weights of the architecture '{ARCHITECTURE}'; these are of "
+                f"'{self.card['architecture']}'. Give others, or leave them out."
+            )
         self.networks = AiDealNetworks.from_weights(self.weights)
 
     def answer(self, problem: SliceProblem) -> NetworkAnswer:

@@ -178,7 +178,7 @@ class AiDealNetworks(nn.Module):
         )
         networks = cls(sizes)
         check_shapes(weights, {name: tuple(value.shape) for name, value in networks.state_dict().items()})
-        networks.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.tensors.items()})
+        networks.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.tensors.items()})
         return networks.eval()
 
 

@@ -21,6 +21,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from ..errors import UnsuitableInputError
 from ..weights import load_weights, save_weights
 from .ai_deal import BASIN_PPM, R2_STAR_REACH
 from .ai_deal_losses import disagreement, free_energy, heteroscedastic_loss, r2_star_rice_costs
@@ -40,6 +41,8 @@ R2_STAR_SMOOTHNESS = (0.01, 20.0)
 """Cost of a difference of 1/s between neighbours, nats, and the difference up to which it is quadratic, 1/s."""
 MAX_GRADIENT_NORM = 1.0
 """Gradients are shortened to this length."""
+ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
+"""What Adam keeps of each parameter, in torch's names."""
 CURVE_POINTS = 40
 """Means of the loss kept for the card, a stage."""
 
@@ -151,6 +154,7 @@ def train(
     n_workers: int = 0,
     report_every: int = 25,
     progress: Callable[[StepReport], None] | None = None,
+    data: str = "",
 ) -> list[dict]:
     """Train both networks in place.
 
@@ -164,11 +168,14 @@ def train(
         n_workers: Processes that prepare slices.
         report_every: Steps between reports.
         progress: Called with a :class:`StepReport`; it may raise to stop, after a checkpoint was written.
+        data: Digest of the start and of what ``draw`` draws from; a checkpoint of another is refused.
+    Raises:
+        UnsuitableInputError: the folder holds the checkpoint of another training.
     Returns:
         The curve: dicts of "stage", "step" and "loss", the mean since the last point.
     """
     networks.to(device).train()
-    checkpoint = _Checkpoint(folder, networks, stages, seed)
+    checkpoint = _Checkpoint(folder, networks, stages, seed, data)
     curve = checkpoint.curve
     total, started, done_before = sum(stage.n_steps for stage in stages), time.monotonic(), None
     for k in range(checkpoint.stage_index, len(stages)):
@@ -293,9 +300,10 @@ def _r2_star(networks, p, field_hz, place):
 class _Checkpoint:
     """Networks, optimiser and curve of an unfinished training, in one file."""
 
-    def __init__(self, folder, networks, stages, seed):
+    def __init__(self, folder, networks, stages, seed, data):
         self.path = None if folder is None else Path(folder) / "checkpoint.safetensors"
         self.config = {
+            "data": data,
             "sizes": networks.config(),
             "stages": [[s.name, s.n_steps, s.learning_rate] for s in stages],
             "seed": seed,
@@ -305,7 +313,11 @@ class _Checkpoint:
             return
         found = load_weights(self.path, CHECKPOINT)
         if found.card["config"] != self.config:
-            return
+            changed = [name for name, value in self.config.items() if found.card["config"].get(name) != value]
+            raise UnsuitableInputError(
+                f"Going on needs the same training; the checkpoint in {self.path.parent.name} is of another "
+                f"({', '.join(changed)}). Begin in a new folder, or remove it."
+            )
         self.stage_index, self.step = found.card["stage_index"], found.card["step"]
         self.curve = found.card["curve"]
         state = {n: torch.from_numpy(v.copy()) for n, v in found.tensors.items() if not n.startswith("adam.")}
@@ -319,12 +331,11 @@ class _Checkpoint:
         for group in optimiser.param_groups:
             for parameter in group["params"]:
                 name = names[id(parameter)]
-                mean, square = (f"adam.{kind}.{name}" for kind in ("mean", "square"))
-                if mean in self._optimiser:
+                kept = {key: self._optimiser.get(f"adam.{key}.{name}") for key in ADAM_STATE}
+                if all(value is not None for value in kept.values()):
+                    state = {key: torch.from_numpy(np.array(value)) for key, value in kept.items()}
                     optimiser.state[parameter] = {
-                        "step": torch.tensor(float(self.step)),
-                        "exp_avg": torch.from_numpy(self._optimiser[mean].copy()).to(parameter),
-                        "exp_avg_sq": torch.from_numpy(self._optimiser[square].copy()).to(parameter),
+                        key: value if key == "step" else value.to(parameter) for key, value in state.items()
                     }
 
     def write(self, networks, optimiser, stage_index, step):
@@ -334,8 +345,8 @@ class _Checkpoint:
         for name, parameter in networks.named_parameters():
             state = optimiser.state.get(parameter)
             if state:
-                tensors[f"adam.mean.{name}"] = state["exp_avg"].cpu().numpy().copy()
-                tensors[f"adam.square.{name}"] = state["exp_avg_sq"].cpu().numpy().copy()
+                for key in ADAM_STATE:
+                    tensors[f"adam.{key}.{name}"] = state[key].detach().cpu().numpy().copy()
         card = {"architecture": CHECKPOINT, "config": self.config}
         card |= {"stage_index": stage_index, "step": step, "curve": self.curve}
         self.path.parent.mkdir(parents=True, exist_ok=True)

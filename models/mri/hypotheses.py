@@ -42,6 +42,8 @@ MIN_HYPOTHESES = 8
 """At least so many in a period, however short."""
 ADDED_R2_STAR = (0.0, 35.0, 85.0, 165.0, 300.0, 550.0)
 """R2* above that of tissue at which fields are compared, 1/s; between them a parabola is laid."""
+SLOW_RATES = 2
+"""The first so many of those are near enough to the slowest for the phase of water and fat to be judged there."""
 R2_STAR_GRID = np.array([-30.0, 0, 15, 30, 45, 60, 80, 100, 125, 155, 190, 235, 290, 360, 460, 600, 800, 1050])
 """R2* hypotheses, 1/s, as close as noise leaves them apart."""
 MAX_WIDTH_STEPS = 2.0
@@ -107,10 +109,13 @@ def field_hypotheses(signal, echo_times_s, field_strength_t, basis, variance, fi
     if not period:
         below, above = np.maximum(below, 0), np.minimum(above, grid.size - 1)
     residual, offset, bend = _parabola(*(np.take_along_axis(scan, k % grid.size, axis=0) for k in (below, best, above)))
+    penalty = _at_offset(locking_penalty(signal, echo_times_s, basis, grid, rates[0]), (below, best, above), offset)
     if len(rates) > 2:
-        residual = np.maximum(residual - _gain_between_rates(np.take_along_axis(scans, best[None], axis=1)), 0)
-    penalty = locking_penalty(signal, echo_times_s, basis, grid, rates[0])
-    residual = residual + PHASE_LOCK_WEIGHT * _at_offset(penalty, (below, best, above), offset)
+        near = np.take_along_axis(scans, best[None], axis=1)
+        residual = np.maximum(residual - _gain_between_rates(near), 0)
+        # The penalty is that of slow decay; at the R2* of iron it would count against the right basin.
+        penalty = np.where(near.argmax(axis=0) < SLOW_RATES, penalty, 0)
+    residual = residual + PHASE_LOCK_WEIGHT * penalty
     noise = _tolerance(residual, signal, variance)
     return Hypotheses(
         cost=_relative(residual, noise),

@@ -102,9 +102,9 @@ def tissue_mask(energy, variance, n_echoes) -> np.ndarray:
 def local_noise_variance(residual, mask, n_freedom, fallback) -> np.ndarray:
     """Noise variance of a real channel around each voxel of a slice, pooled from the residuals of its neighbours.
 
-    It follows the noise where parallel imaging makes it uneven. A residual counts no more than
-    :data:`LARGEST_SURPRISE` times the noise around it, so that an edge or vessel, which the model does not fit, does not
-    spoil the deviations beside it: the variance is the fixed point of pooling what is so limited.
+    It follows the noise where parallel imaging makes it uneven. A residual counts no more than LARGEST_SURPRISE times
+    the noise around it, so that an edge or vessel, which the model does not fit, does not spoil the deviations beside
+    it: the variance is the fixed point of pooling what is so limited.
 
     Args:
         residual: Sum of squares left by the fit, shape (x, y); ignored outside ``mask``.

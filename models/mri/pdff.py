@@ -54,9 +54,9 @@ def estimate(
     study = study.with_fields(signal=study.signal / np.float32(scale))
     spectrum = get_spectrum(options.spectrum)
     basis = design_matrix(study.echo_times_s, study.field_strength_t, spectrum)
+    solver = make_method(method, network, study, options)
     if study.is_magnitude_only:
         return estimate_from_magnitude(study, basis, scale, options, method, Steps(progress, 1))
-    solver = make_method(method, network, study, options)
     steps = Steps(progress, solver.n_steps(study.signal.shape[3]) + 1)
     fixed_r2_star = assumed_r2_star(study.echo_times_s, study.field_strength_t)
     study, settings, warnings = resolve_acquisition(study, basis, options, fixed_r2_star)

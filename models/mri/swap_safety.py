@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import expit
 
+from ..errors import UnsuitableInputError
 from ..units import ppm_to_hz
 from .field_candidates import MAX_CANDIDATES, basin_cost, find_candidates
 from .field_map import CONSTANT_RANGE_PPM, HUBER_PPM, SMOOTHNESS_PER_PPM
@@ -27,6 +28,8 @@ MAX_TRUSTED_JUMP_PPM = 0.8
 """A voxel whose field differs from a neighbour's by more is decided again."""
 REGION_MARGIN = 3
 """Voxels around such a voxel that are decided with it."""
+MAX_ROUNDS = 8
+"""Rounds in which the region follows jumps at its rim."""
 RING = 1
 """Voxels around those whose field is taken as it is."""
 SAME_BASIN_PPM = 0.7
@@ -61,17 +64,21 @@ def check_field(answer, problem: SliceProblem) -> SafeField:
         problem: The slice it answers.
     """
     mask = problem.mask
-    field = np.full(mask.shape, np.nan, np.float32)
-    field[mask] = answer.field_map_hz
+    limit_hz = ppm_to_hz(MAX_TRUSTED_JUMP_PPM, problem.field_strength_t)
+    field, rate = (np.full(mask.shape, np.nan, np.float32) for _ in range(2))
+    field[mask], rate[mask] = answer.field_map_hz, answer.r2_star_per_s
     doubtful = np.zeros(mask.shape, bool)
     doubtful[mask] = answer.other_basin > MAX_TRUSTED_PROBABILITY
-    doubtful |= largest_jump(field, problem.period_hz) > ppm_to_hz(MAX_TRUSTED_JUMP_PPM, problem.field_strength_t)
-    region = ndimage.binary_dilation(doubtful, iterations=REGION_MARGIN) & mask if doubtful.any() else doubtful
-    new_field, rate = answer.field_map_hz.copy(), answer.r2_star_per_s.copy()
-    inside = region[mask]
-    if inside.any():
-        new_field[inside], rate[inside] = _decide(field, problem, region)
-    return SafeField(new_field, rate, inside)
+    region = np.zeros(mask.shape, bool)
+    # A wrong basin wider than the margin shows as a jump at the region's new rim: the region follows it.
+    for _ in range(MAX_ROUNDS):
+        doubtful |= largest_jump(field, problem.period_hz) > limit_hz
+        grown = region | (ndimage.binary_dilation(doubtful & ~region, iterations=REGION_MARGIN) & mask)
+        if np.array_equal(grown, region):
+            break
+        region = grown
+        field[region], rate[region] = _decide(field, problem, region)
+    return SafeField(field[mask], rate[mask], region[mask])
 
 
 def wrapped(difference_hz, period_hz):
@@ -139,9 +146,16 @@ class SwapModel:
         Args:
             signs: Of :func:`swap_signs`, shape (3, n_voxels).
             is_swapped: Shape (n_voxels,).
+        Raises:
+            UnsuitableInputError: only one kind occurs.
         """
         from sklearn.linear_model import LogisticRegression
 
+        if np.all(is_swapped) or not np.any(is_swapped):
+            raise UnsuitableInputError(
+                f"A model of swaps needs voxels with and without one; found {int(np.sum(is_swapped))} swapped of "
+                f"{np.size(is_swapped)}. Take more slices."
+            )
         model = LogisticRegression(C=np.inf, max_iter=1000, tol=1e-8).fit(signs.T, is_swapped)
         return cls(float(model.intercept_[0]), *(float(c) for c in model.coef_[0]))
 
