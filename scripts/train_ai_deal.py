@@ -74,8 +74,8 @@ def main():
         "crop_voxels": arguments.crop,
         "command": "python scripts/train_ai_deal.py --out models/pretrained",
         "use": "Research tool, not a medical device. PDFF from complex images of three or more echoes, 0.3 to 3 T.",
-        "history": "Trained with the phase-lock penalty on every hypothesis; since then, and in the calibration, it counts "
-        "only where R2* is slow. Training anew gives other bytes.",
+        "history": "Trained with the phase-lock penalty on every hypothesis; since then, and in the calibration, it "
+        "counts only where R2* is slow. Training anew gives other bytes.",
         "limits": "Never saw a scan of a patient. Three echoes and much iron, or lung within the voxel, can exchange "
         "water and fat. Figures: docs/physics.md and the README, each beside the command that prints it.",
     }

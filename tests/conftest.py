@@ -64,6 +64,7 @@ def maps_of():
             field_map_std_hz=masked(np.full(valid.shape, 0.5)),
             water=masked(truth.water),
             fat=masked(truth.fat),
+            swap_probability=masked(np.full(valid.shape, 0.01)),
             valid_mask=valid,
             method="stand_in",
             spectrum="hamilton_2011",

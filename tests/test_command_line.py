@@ -128,7 +128,7 @@ def test_numbers_go_to_standard_output_and_the_progress_bar_does_not(phantom, tm
     ("arguments", "sentence"),
     [
         (["pdff", "{tmp}/nowhere", "--out", "{tmp}/out"], "existing folder or file"),
-        (["pdff", "{phantom}", "--out", "{tmp}/out", "--method", "magic"], "one of the methods graph_cut"),
+        (["pdff", "{phantom}", "--out", "{tmp}/out", "--method", "magic"], "one of the methods ai_deal"),
         (["pdff", "{phantom}", "--out", "{tmp}/out", "--spectrum", "lard"], "one of hamilton_2011"),
         (["pdff", "{phantom}", "--out", "{tmp}/out", "--precession", "+2"], "precession needs to be one of"),
         (["pdff", "{phantom}", "--out", "{tmp}/out", "--readout", "odd"], "readout needs to be one of"),

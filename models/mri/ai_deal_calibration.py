@@ -25,6 +25,8 @@ MAX_R2_STAR_OF_THREE_ECHOES = 90.0
 """With three echoes R2* is assumed; voxels above this, 1/s at 1.5 T, break the assumption, which the result says."""
 VOXELS_A_SLICE = 1500
 """Voxels kept of each slice for the deviation."""
+MAX_PLAIN_RATIO = 2.0
+"""Residual of a refined voxel over that of noise up to which its deviation is calibrated on it; edges leave more."""
 REFINEMENTS = 5
 """Gauss-Newton steps before a refined voxel is judged."""
 
@@ -41,6 +43,8 @@ class JudgedSlice:
     """Signs of a swap after check and refinement, shape (3, n_voxels)."""
     is_swapped: np.ndarray
     """Whether it is in the wrong basin then."""
+    is_plain: np.ndarray
+    """Whether the model fits it to within the noise, as in the inside of an organ."""
 
 
 def judge(ai_deal: AiDeal, slice_) -> JudgedSlice | None:
@@ -66,11 +70,13 @@ def judge(ai_deal: AiDeal, slice_) -> JudgedSlice | None:
 
     off_hz = np.abs(wrapped(refined.field_map_hz - slice_.field_map_hz[mask], problem.period_hz))
     off_points = np.abs(100 * fat_fraction(refined.water, refined.fat) - truth)
+    is_swapped = (off_points > SWAP_PDFF_POINTS) & (off_hz > ppm_to_hz(SWAP_FIELD_PPM, b0))
     return JudgedSlice(
         one_shot_error=error,
         one_shot_std=100 * spread.pdff_std,
         signs=swap_signs(problem, answer.hypotheses, refined.field_map_hz, refined.r2_star_per_s),
-        is_swapped=(off_points > SWAP_PDFF_POINTS) & (off_hz > ppm_to_hz(SWAP_FIELD_PPM, b0)),
+        is_swapped=is_swapped,
+        is_plain=~is_swapped & (refined.residual < MAX_PLAIN_RATIO * variance * max(problem.n_freedom, 1)),
     )
 
 
@@ -93,7 +99,7 @@ def calibrate(tensors: dict, card: dict, bank, n_draws: int = 160, seed: int = 0
     for k in range(n_draws):
         found = judge(ai_deal, bank.draw(rng, "any"))
         if found is not None:
-            kept = rng.permutation(found.one_shot_error.size)[:VOXELS_A_SLICE]
+            kept = rng.permutation(np.flatnonzero(found.is_plain))[:VOXELS_A_SLICE]
             errors.append(found.one_shot_error[kept])
             stds.append(found.one_shot_std[kept])
             judged.append(found)

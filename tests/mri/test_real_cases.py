@@ -11,10 +11,15 @@ from liver_models.mri.pdff import estimate
 pytestmark = pytest.mark.real
 
 
-@pytest.fixture(scope="module")
-def dome(real_data):
+MOST_SPLEEN_AS_FAT = {"graph_cut": 0.08, "ai_deal": 0.12}
+"""Share of the spleen boxes, which hold none; AI-DEAL solves each slice alone and leaves a corner swapped."""
+"""Of the spleen, which holds none: AI-DEAL's slices do not know each other, so that one box keeps a corner swapped."""
+
+
+@pytest.fixture(scope="module", params=MOST_SPLEEN_AS_FAT)
+def dome(real_data, request):
     """Maps of a liver dome at 1.5 T, four echoes, that water-fat tools are known to swap at spleen and lung base."""
-    return estimate(read_study(real_data / "mri" / "ismrm2012_12.mat"))
+    return estimate(read_study(real_data / "mri" / "ismrm2012_12.mat"), method=request.param)
 
 
 def test_a_healthy_liver_reads_about_one_percent(dome):
@@ -26,7 +31,7 @@ def test_a_healthy_liver_reads_about_one_percent(dome):
 
 def test_the_spleen_is_not_taken_for_fat(dome):
     for spleen in (dome.pdff_percent[55:105, 165:205, 0], dome.pdff_percent[70:105, 160:200, 1]):
-        assert (np.isnan(spleen) | (spleen > 50)).mean() < 0.08
+        assert (np.isnan(spleen) | (spleen > 50)).mean() < MOST_SPLEEN_AS_FAT[dome.method]
 
 
 def test_vials_read_with_alternating_readouts_keep_their_fat(real_data):

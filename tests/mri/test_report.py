@@ -79,7 +79,7 @@ def test_only_simulated_data_are_called_simulated(small_liver, maps_of, page):
 def test_sides_are_lettered_only_where_they_are_known(small_liver, maps_of, page):
     study, truth = small_liver
     letters = re.compile(r'<span class="edge (?:left|right|top|bottom)">[RLAPSI]</span>')
-    assert len(letters.findall(page)) == 4 * 6
+    assert len(letters.findall(page)) == 4 * 7
     unknown = page_of(study.with_fields(is_orientation_known=False), maps_of(study, truth), truth.rois)
     assert "SIMULATED" in unknown and not letters.search(unknown)
 
