@@ -13,7 +13,6 @@ pytestmark = pytest.mark.real
 
 MOST_SPLEEN_AS_FAT = {"graph_cut": 0.08, "ai_deal": 0.12}
 """Share of the spleen boxes, which hold none; AI-DEAL solves each slice alone and leaves a corner swapped."""
-"""Of the spleen, which holds none: AI-DEAL's slices do not know each other, so that one box keeps a corner swapped."""
 
 
 @pytest.fixture(scope="module", params=MOST_SPLEEN_AS_FAT)
