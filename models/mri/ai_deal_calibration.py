@@ -95,21 +95,12 @@ def calibrate(tensors: dict, card: dict, bank, n_draws: int = 160, seed: int = 0
     """
     ai_deal = AiDeal(Weights(tensors, {k: v for k, v in card.items() if k != "calibration"}))
     rng = np.random.default_rng([seed, 3])
-    judged, errors, stds = [], [], []
-    for k in range(n_draws):
-        found = judge(ai_deal, bank.draw(rng, "any"))
-        if found is not None:
-            kept = rng.permutation(np.flatnonzero(found.is_plain))[:VOXELS_A_SLICE]
-            errors.append(found.one_shot_error[kept])
-            stds.append(found.one_shot_std[kept])
-            judged.append(found)
-        if progress:
-            progress(k + 1, n_draws)
+    judged, errors, stds = _judged(ai_deal, bank, ["any"] * n_draws, rng, progress)
     signs = np.concatenate([j.signs for j in judged], axis=1)
     is_swapped = np.concatenate([j.is_swapped for j in judged])
     model = SwapModel.fit(signs, is_swapped)
     return {
-        "one_shot_std": StdCalibration.fit(np.concatenate(stds), np.concatenate(errors)).to_json(),
+        "one_shot_std": StdCalibration.fit(stds, errors).to_json(),
         "swap": asdict(model),
         "fitted_on": {
             "data": "simulated slices that were not trained on, of all protocols and up to 450/s of R2* at 1.5 T",
@@ -120,3 +111,48 @@ def calibrate(tensors: dict, card: dict, bank, n_draws: int = 160, seed: int = 0
             "auroc_of_swap_probability": round(auroc(model.log_odds(signs), is_swapped), 4),
         },
     }
+
+
+def recalibrate_one_shot(tensors: dict, card: dict, bank, protocols, n_draws: int, seed: int = 0) -> dict:
+    """The card's calibration for networks that were trained further: new for one-shot deviations, as it was for swaps.
+
+    The signs of a swap are those of hypotheses and of refined answers, which do not change with the networks.
+
+    Args:
+        tensors: Of the networks.
+        card: With their config, and the calibration of those they came from, if there is one.
+        bank: A :class:`.training_slices.SliceBank` of anatomies that were not trained on.
+        protocols: Field strength in tesla and echo times in seconds of each scan trained on; they are taken in turn.
+        n_draws: Slices acquired.
+        seed: Of the draws.
+    Returns:
+        JSON-ready; without "one_shot_std" when ``n_draws`` is 0: then none is claimed.
+    """
+    known = {key: value for key, value in card.get("calibration", {}).items() if key != "one_shot_std"}
+    if not n_draws:
+        return known
+    ai_deal = AiDeal(Weights(tensors, {k: v for k, v in card.items() if k != "calibration"}))
+    chosen = [protocols[k % len(protocols)] for k in range(n_draws)]
+    _, errors, stds = _judged(ai_deal, bank, chosen, np.random.default_rng([seed, 4]))
+    fitted_on = {
+        "data": "simulated slices, acquired as the scans adapted to",
+        "draws": n_draws,
+        "voxels": int(stds.size),
+    }
+    fitted = StdCalibration.fit(stds, errors).to_json()
+    return known | {"one_shot_std": fitted, "one_shot_std_fitted_on": fitted_on}
+
+
+def _judged(ai_deal, bank, protocols, rng, progress=None):
+    """Judged slices, and one-shot errors and deviations of some plain voxels of each."""
+    judged, errors, stds = [], [], []
+    for k, protocol in enumerate(protocols):
+        found = judge(ai_deal, bank.draw(rng, protocol))
+        if found is not None:
+            kept = rng.permutation(np.flatnonzero(found.is_plain))[:VOXELS_A_SLICE]
+            errors.append(found.one_shot_error[kept])
+            stds.append(found.one_shot_std[kept])
+            judged.append(found)
+        if progress:
+            progress(k + 1, len(protocols))
+    return judged, np.concatenate(errors), np.concatenate(stds)

@@ -119,6 +119,21 @@ def heteroscedastic_loss(
     return ((y - model).abs() ** 2 / variance + torch.log(variance)).mean()
 
 
+def unexplained_share(signal, echo_times_s, basis, field_map_hz, r2_star_per_s) -> Tensor:
+    """Mean share of a voxel's signal energy that water and fat leave unexplained, |y - ŷ|²/|y|², at most 1 each.
+
+    Args:
+        signal: Shape (n_echoes, n_voxels), complex.
+        echo_times_s: Shape (n_echoes,).
+        basis: [1, a(t)], shape (n_echoes, 2), complex.
+        field_map_hz: Shape (n_voxels,).
+        r2_star_per_s: Shape (n_voxels,).
+    """
+    model, y = solve_water_fat(signal, echo_times_s, basis, field_map_hz, r2_star_per_s)
+    energy = (y.abs() ** 2).sum(0).clamp(min=torch.finfo(torch.float32).tiny)
+    return (((y - model).abs() ** 2).sum(0) / energy).clamp(max=1).mean()
+
+
 def rice_cost(magnitude: Tensor, expected: Tensor, variance: Tensor) -> Tensor:
     """Negative log-likelihood of magnitudes under the Rice distribution, without what does not depend on ``expected``.
 

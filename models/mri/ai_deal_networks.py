@@ -11,13 +11,14 @@ over hypotheses, there of depth, Kendall A et al., ICCV 2017, 10.1109/ICCV.2017.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..errors import UnsuitableInputError
 from ..weights import Weights, check_shapes
 
 ARCHITECTURE = "ai_deal"
@@ -28,6 +29,8 @@ COST_SCALES = (1.0, 6.0)
 """Nats at which the evidence is shown to the network as e^{-U/scale}."""
 EXCHANGED = 4
 """One channel in so many goes to each side."""
+MAX_CHANNELS = 1024
+"""More than this on a card is a damaged card, refused before memory is taken for it."""
 DOWNSAMPLING = 16
 """Largest step of the network's grids; images are padded to a multiple of it."""
 MARGIN = 8
@@ -169,17 +172,27 @@ class AiDealNetworks(nn.Module):
         """The networks with trained parameters.
 
         Raises:
-            UnsuitableInputError: tensors that are missing, too many, or of another shape.
+            UnsuitableInputError: sizes that are none; tensors that are missing, too many, or of another shape.
         """
-        config = weights.card.get("config", {})
-        defaults = NetworkSizes()
-        sizes = NetworkSizes(
-            field=tuple(config.get("field", defaults.field)), r2_star=tuple(config.get("r2_star", defaults.r2_star))
-        )
-        networks = cls(sizes)
+        networks = cls(_sizes(weights.card.get("config", {})))
         check_shapes(weights, {name: tuple(value.shape) for name, value in networks.state_dict().items()})
         networks.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.tensors.items()})
         return networks.eval()
+
+
+def _sizes(config) -> NetworkSizes:
+    """The sizes a card names, the usual ones where it names none."""
+    found = {}
+    for item in fields(NetworkSizes):
+        channels = config.get(item.name, item.default) if isinstance(config, dict) else None
+        is_size = isinstance(channels, list | tuple) and len(channels) == len(item.default)
+        if not is_size or not all(type(n) is int and EXCHANGED <= n <= MAX_CHANNELS for n in channels):
+            raise UnsuitableInputError(
+                f"The config of '{ARCHITECTURE}' needs '{item.name}': {len(item.default)} whole numbers of channels "
+                f"from {EXCHANGED} to {MAX_CHANNELS}; found {str(channels)[:80]!r}. Get the file again, or train anew."
+            )
+        found[item.name] = tuple(channels)
+    return NetworkSizes(**found)
 
 
 def saturate(cost: Tensor) -> Tensor:

@@ -5,6 +5,10 @@ B. R2* from magnitudes: G_φ held, G_R2* lowers the free energy of the Rice like
 C. Fine: both lower their free energies and the negative log-likelihood of the complex signal with the stated
    uncertainties of field and R2*.
 
+A fourth, D, adapts trained networks to measured scans. What the field costs by being uneven taught them to choose
+among basins; on a scan that the simulation does not resemble it also pulls field and R2* away from what was measured,
+so there it counts a tenth, and what is left unexplained counts itself.
+
 Every step draws its slice from a generator seeded by stage and step, so that a run that was stopped goes on to the same
 bytes.
 """
@@ -24,7 +28,13 @@ import torch
 from ..errors import UnsuitableInputError
 from ..weights import load_weights, save_weights
 from .ai_deal import BASIN_PPM, R2_STAR_REACH
-from .ai_deal_losses import disagreement, free_energy, heteroscedastic_loss, r2_star_rice_costs
+from .ai_deal_losses import (
+    disagreement,
+    free_energy,
+    heteroscedastic_loss,
+    r2_star_rice_costs,
+    unexplained_share,
+)
 from .ai_deal_networks import AiDealNetworks, Place, moments, saturate
 from .fat_spectra import get_spectrum
 from .field_candidates import MODEL_ERROR, assumed_r2_star
@@ -43,6 +53,10 @@ MAX_GRADIENT_NORM = 1.0
 """Gradients are shortened to this length."""
 ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
 """What Adam keeps of each parameter, in torch's names."""
+PRIOR_SHARE = 0.1
+"""Weight of the free energies in stage D; with none of it one-shot answers swap more often."""
+UNEXPLAINED_WEIGHT = 100.0
+"""Of a voxel's unexplained share in stage D, nats: with 1 % of it unexplained it weighs as much as the likelihood."""
 CURVE_POINTS = 40
 """Means of the loss kept for the card, a stage."""
 
@@ -61,7 +75,7 @@ class Stage:
     """One stage of the training."""
 
     name: str
-    """"A", "B" or "C"."""
+    """"A", "B", "C" or "D"."""
     n_steps: int
     """Slices seen."""
     learning_rate: float
@@ -184,7 +198,7 @@ def train(
         optimiser = torch.optim.Adam(_trained(networks, stage.name), lr=stage.learning_rate)
         if first:
             checkpoint.restore_optimiser(optimiser, networks)
-        losses: list[float] = []
+        losses = list(checkpoint.losses) if first else []
         loader = torch.utils.data.DataLoader(
             _Steps(draw, seed, k, first, stage.n_steps),
             batch_size=None,
@@ -203,7 +217,7 @@ def train(
             else:
                 losses_shown = losses
             if step % CHECKPOINT_EVERY == 0 or step == stage.n_steps:
-                checkpoint.write(networks, optimiser, k, step)
+                checkpoint.write(networks, optimiser, k, step, losses)
             if progress and (step % report_every == 0 or step == stage.n_steps):
                 pace = (time.monotonic() - started) / (done - done_before)
                 try:
@@ -219,14 +233,15 @@ def train(
                         )
                     )
                 except BaseException:
-                    checkpoint.write(networks, optimiser, k, step)
+                    checkpoint.write(networks, optimiser, k, step, losses)
                     raise
     networks.eval().to("cpu")
     return curve
 
 
 def _trained(networks, stage) -> Iterator[torch.nn.Parameter]:
-    parts = {"A": [networks.field], "B": [networks.r2_star], "C": [networks.field, networks.r2_star]}[stage]
+    both = [networks.field, networks.r2_star]
+    parts = {"A": both[:1], "B": both[1:], "C": both, "D": both}[stage]
     return [parameter for part in parts for parameter in part.parameters()]
 
 
@@ -243,7 +258,7 @@ def _step(networks, optimiser, prepared, stage) -> float:
 
 
 def stage_loss(networks: AiDealNetworks, prepared: Prepared, stage: str) -> torch.Tensor:
-    """The loss of one slice at a stage, "A", "B" or "C"."""
+    """The loss of one slice at a stage, "A", "B", "C" or "D"."""
     p, device = prepared, next(networks.parameters()).device
     place = Place(p.mask, device)
     cost, value, width = (torch.from_numpy(rows).to(device) for rows in (p.field.cost, p.field.value, p.field.width))
@@ -261,7 +276,10 @@ def stage_loss(networks: AiDealNetworks, prepared: Prepared, stage: str) -> torc
         return rate_loss
     signal = p.voxels.to(device), *_on(device, p)
     likelihood = heteroscedastic_loss(*signal, field.mean, field.std, rate, rate_std, p.variance)
-    return _field_energy(logits, cost, place, p.field) + rate_loss + likelihood
+    prior = _field_energy(logits, cost, place, p.field) + rate_loss
+    if stage == "C":
+        return prior + likelihood
+    return PRIOR_SHARE * prior + likelihood + UNEXPLAINED_WEIGHT * unexplained_share(*signal, field.mean, rate)
 
 
 def _on(device, p):
@@ -308,7 +326,7 @@ class _Checkpoint:
             "stages": [[s.name, s.n_steps, s.learning_rate] for s in stages],
             "seed": seed,
         }
-        self.stage_index, self.step, self.curve, self._optimiser = 0, 0, [], {}
+        self.stage_index, self.step, self.curve, self.losses, self._optimiser = 0, 0, [], [], {}
         if self.path is None or not self.path.exists():
             return
         found = load_weights(self.path, CHECKPOINT)
@@ -319,7 +337,7 @@ class _Checkpoint:
                 f"({', '.join(changed)}). Begin in a new folder, or remove it."
             )
         self.stage_index, self.step = found.card["stage_index"], found.card["step"]
-        self.curve = found.card["curve"]
+        self.curve, self.losses = found.card["curve"], found.card["losses_since"]
         state = {n: torch.from_numpy(v.copy()) for n, v in found.tensors.items() if not n.startswith("adam.")}
         networks.load_state_dict(state)
         self._optimiser = {n: v for n, v in found.tensors.items() if n.startswith("adam.")}
@@ -338,7 +356,7 @@ class _Checkpoint:
                         key: value if key == "step" else value.to(parameter) for key, value in state.items()
                     }
 
-    def write(self, networks, optimiser, stage_index, step):
+    def write(self, networks, optimiser, stage_index, step, losses):
         if self.path is None:
             return
         tensors = networks.tensors()
@@ -348,6 +366,6 @@ class _Checkpoint:
                 for key in ADAM_STATE:
                     tensors[f"adam.{key}.{name}"] = state[key].detach().cpu().numpy().copy()
         card = {"architecture": CHECKPOINT, "config": self.config}
-        card |= {"stage_index": stage_index, "step": step, "curve": self.curve}
+        card |= {"stage_index": stage_index, "step": step, "curve": self.curve, "losses_since": losses}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         save_weights(self.path, tensors, card)

@@ -141,21 +141,23 @@ class SwapModel:
 
     @classmethod
     def fit(cls, signs, is_swapped) -> SwapModel:
-        """Logistic regression.
+        """Logistic regression; without a single swap, the constant share 1/(n+2).
 
         Args:
             signs: Of :func:`swap_signs`, shape (3, n_voxels).
             is_swapped: Shape (n_voxels,).
         Raises:
-            UnsuitableInputError: only one kind occurs.
+            UnsuitableInputError: every voxel is swapped, or there is none.
         """
         from sklearn.linear_model import LogisticRegression
 
-        if np.all(is_swapped) or not np.any(is_swapped):
+        if np.all(is_swapped):
             raise UnsuitableInputError(
-                f"A model of swaps needs voxels with and without one; found {int(np.sum(is_swapped))} swapped of "
-                f"{np.size(is_swapped)}. Take more slices."
+                f"A model of swaps needs voxels without one; all {np.size(is_swapped)} are swapped. Train longer, or "
+                "take more slices."
             )
+        if not np.any(is_swapped):  # What would tell a swap cannot be learnt; that they are rare can.
+            return cls(-float(np.log(np.size(is_swapped) + 1)), 0.0, 0.0, 0.0)
         model = LogisticRegression(C=np.inf, max_iter=1000, tol=1e-8).fit(signs.T, is_swapped)
         return cls(float(model.intercept_[0]), *(float(c) for c in model.coef_[0]))
 

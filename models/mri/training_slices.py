@@ -107,17 +107,19 @@ class SliceBank:
         """Read what :meth:`save` wrote; the maps stay on disk until they are drawn."""
         return cls(np.load(path, mmap_mode="r", allow_pickle=False))
 
-    def draw(self, rng: np.random.Generator, protocol: str = "any", crop: int | None = None) -> TrainingSlice:
+    def draw(
+        self, rng: np.random.Generator, protocol: str | tuple[float, np.ndarray] = "any", crop: int | None = None
+    ) -> TrainingSlice:
         """Acquire a random slice.
 
         Args:
             rng: Of everything that is drawn.
-            protocol: One of :data:`PROTOCOLS`.
+            protocol: One of :data:`PROTOCOLS`, or the field strength in tesla and echo times in seconds.
             crop: Side of a random square that is cut out, voxels.
         Raises:
             UnsuitableInputError: unknown protocol.
         """
-        field_strength_t, times = draw_protocol(rng, protocol)
+        field_strength_t, times = draw_protocol(rng, protocol) if isinstance(protocol, str) else protocol
         maps = _turned(np.asarray(self.maps[rng.integers(len(self.maps))]), rng)
         water, fat, field_ppm, rate, body = _cropped(maps, crop, rng)
         field_ppm = field_ppm * rng.uniform(0.7, 1.4) + _smooth(rng, body.shape, 0.7) + rng.uniform(-1.5, 1.5)

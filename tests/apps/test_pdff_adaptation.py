@@ -107,7 +107,7 @@ def test_an_adaptation_goes_on_and_gives_weights_that_measure(site, start, tmp_p
     from liver_models.mri.pdff import estimate
 
     sources = (case(site, "measured"), site / "plain.mat")
-    options = settle({"epochs": 2, "validation_fraction": 0.5, "device": "cpu"})
+    options = settle({"epochs": 2, "validation_fraction": 0.5, "device": "cpu", "calibration_slices": 0})
     request = TrainingRequest(tmp_path / "checkpoint", sources, False, options, start)
     told = []
 
@@ -131,7 +131,9 @@ def test_an_adaptation_goes_on_and_gives_weights_that_measure(site, start, tmp_p
 
 def test_an_adaptation_whose_time_is_over_keeps_its_checkpoint(site, start, tmp_path):
     sources = (case(site, "measured"), site / "plain.mat")
-    options = settle({"epochs": 50, "validation_fraction": 0.5, "device": "cpu", "max_minutes": 1e-4})
+    options = settle(
+        {"epochs": 50, "validation_fraction": 0.5, "device": "cpu", "calibration_slices": 0, "max_minutes": 1e-4}
+    )
     with pytest.raises(UnsuitableInputError, match="Start it again to go on"):
         adapt_to_site(TrainingRequest(tmp_path / "checkpoint", sources, False, options, start), lambda told: None)
     assert list((tmp_path / "checkpoint").iterdir())

@@ -17,6 +17,7 @@ from liver_models.mri.ai_deal_losses import (
     r2_star_rice_costs,
     rice_cost,
     solve_water_fat,
+    unexplained_share,
 )
 from liver_models.mri.fat_spectra import get_spectrum
 from liver_models.mri.graph_cut import FieldEnergy, link_neighbours
@@ -52,6 +53,29 @@ class Case:
 
     def zeros(self, value=0.0):
         return torch.full((self.n,), value, dtype=torch.float64)
+
+
+class TestUnexplainedShare:
+    def test_it_is_what_least_squares_leaves_of_the_energy(self):
+        case = Case(noise_std=0.1)
+        shares = []
+        for k in range(case.n):
+            decayed = np.exp(case.times.numpy() * (2j * np.pi * case.field[k].item() - case.rate[k]))
+            left = np.linalg.lstsq(decayed[:, None] * case.basis.numpy(), case.signal[:, k].numpy(), rcond=None)[1]
+            shares.append(left.sum() / np.sum(np.abs(case.signal[:, k].numpy()) ** 2))
+        assert unexplained_share(*case.given, case.field, case.rates).item() == pytest.approx(np.mean(shares), rel=0.02)
+
+    def test_it_is_least_at_the_truth_and_does_not_depend_on_the_signals_size(self):
+        case = Case()
+        here = unexplained_share(*case.given, case.field, case.rates)
+        assert here < 1e-10 < 1e-4 < unexplained_share(*case.given, case.field + 8, case.rates)
+        off = unexplained_share(*case.given, case.field, case.rates + 30)
+        larger = unexplained_share(7 * case.signal, case.times, case.basis, case.field, case.rates + 30)
+        assert 1e-5 < off and larger.item() == pytest.approx(off.item())
+
+    def test_a_voxel_without_signal_counts_nothing(self):
+        case = Case()
+        assert unexplained_share(0 * case.signal, case.times, case.basis, case.field, case.rates) == 0
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

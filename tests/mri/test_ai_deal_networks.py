@@ -262,7 +262,6 @@ def test_weights_of_another_size_are_refused(networks):
 
 
 @pytest.mark.parametrize("config", [{"field": [4, 8]}, {"field": "many"}, {"field": [4, 8, 8, -1]}])
-@pytest.mark.xfail(reason="A card's config is not checked before the networks are made.", strict=True)
 def test_a_card_whose_sizes_are_none_is_refused(networks, config):
     with pytest.raises(UnsuitableInputError):
         AiDealNetworks.from_weights(weights_of(networks, config=config))

@@ -224,7 +224,6 @@ class TestSwapModel:
         for sign in (np.array([[-9.0], [0], [0]]), np.array([[0], [1.0], [0]])):
             assert self.MODEL.probability(calm + sign) > self.MODEL.probability(calm)
 
-    @pytest.mark.xfail(reason="scikit-learn's own error; a perfect network cannot be calibrated.", strict=True)
     def test_without_a_single_swap_it_is_still_learnt(self):
         signs, _ = self.drawn(500)
         assert (SwapModel.fit(signs, np.zeros(500, bool)).probability(signs) < 0.05).all()
