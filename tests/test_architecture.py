@@ -13,14 +13,16 @@ import liver_models
 
 LIBRARY = Path(liver_models.__file__).parent
 FOUNDATION = {"", "units", "errors", "weights"}
+SHARED = {"io", "learning", "reports"}
 MAY_IMPORT = {
     **{name: FOUNDATION for name in FOUNDATION},
     "io": FOUNDATION | {"io"},
     "learning": FOUNDATION | {"learning"},
-    "mri": FOUNDATION | {"io", "learning", "mri"},
-    "ultrasound": FOUNDATION | {"io", "learning", "ultrasound"},
-    "synthesis": FOUNDATION | {"io", "learning", "mri", "ultrasound", "synthesis"},
-    "segmentation": FOUNDATION | {"io", "learning", "mri", "ultrasound", "segmentation"},
+    "reports": FOUNDATION | {"io", "reports"},
+    "mri": FOUNDATION | SHARED | {"mri"},
+    "ultrasound": FOUNDATION | SHARED | {"ultrasound"},
+    "synthesis": FOUNDATION | SHARED | {"mri", "ultrasound", "synthesis"},
+    "segmentation": FOUNDATION | SHARED | {"mri", "ultrasound", "segmentation"},
 }
 """Room -> rooms it may use; rooms not named here (the command line) may use all."""
 NOT_IN_THE_LIBRARY = ("monailabel", "fastapi", "starlette", "uvicorn", "slicer", "liver_apps")

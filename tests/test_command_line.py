@@ -64,7 +64,8 @@ def test_the_installed_wheel_is_tested_and_holds_the_app_and_its_resources():
     assert not package.is_relative_to(Path(__file__).parents[1]) or "site-packages" in package.parts
     apps = package.parent / "liver_apps"
     assert (apps / "liver" / "main.py").is_file() and (apps / "compat" / "pydicom_seg").is_dir()
-    assert {path.name for path in (package / "mri" / "resources").iterdir()} >= {"report.css", "result.schema.json"}
+    assert (package / "mri" / "resources" / "result.schema.json").is_file()
+    assert (package / "reports" / "resources" / "report.css").is_file()
     scripts = Path(sys.executable).parent
     assert subprocess.run([scripts / "liverlabel", "--version"], capture_output=True, text=True).stdout.split()[0] == (
         "liverlabel"

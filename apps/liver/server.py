@@ -16,7 +16,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import Response
 from liver_models import __version__
 from liver_models.errors import UnsuitableInputError
-from liver_models.mri.pdff_files import RESEARCH_NOTICE
+from liver_models.reports.notice import RESEARCH_NOTICE
 from monailabel.interfaces.utils.app import app_instance
 
 from .lib import errors, guards

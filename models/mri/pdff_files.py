@@ -17,14 +17,13 @@ from .. import __version__
 from ..errors import UnsuitableInputError
 from ..io.files import cannot_write
 from ..io.study import MultiEchoStudy
+from ..reports.notice import RESEARCH_NOTICE
 from .fat_spectra import SPECTRA
 from .maps import VOLUME_FIELDS, PdffMaps
 from .roi_stats import roi_table
 
 RESULT_SCHEMA = "liverlabel.pdff-result.v1"
 """Name and version of what :func:`result_json` returns; its JSON Schema is :func:`result_schema`."""
-RESEARCH_NOTICE = "Research tool, not a medical device. Not for diagnosis or treatment decisions."
-"""Stands in every result."""
 MAP_UNITS = {
     "pdff_percent": "%",
     "pdff_std_percent": "percentage points",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
 
 import numpy as np
 
 from ..io.study import MultiEchoStudy
+from ..reports.page import style_sheet
 from ..units import ppm_to_hz
 from .map_pictures import View, Window, choose_view, colour_bar, outline_path, picture
 from .maps import PdffMaps
@@ -72,7 +72,7 @@ def report_html(study: MultiEchoStudy, maps: PdffMaps, rois: Mapping[str, np.nda
     all_windows = windows(study, maps)
     figures = "".join(_figure(maps, rois, colours, view, shown, window) for window in all_windows)
     n_slices = shape[view.slice_axis]
-    css = resources.files(__package__).joinpath("resources/report.css").read_text("utf-8")
+    css = style_sheet(("report.css",))
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',

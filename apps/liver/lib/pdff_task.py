@@ -10,7 +10,8 @@ from typing import Any
 
 from liver_models import __version__
 from liver_models.mri.maps import VOLUME_FIELDS
-from liver_models.mri.pdff_files import MAP_UNITS, RESEARCH_NOTICE
+from liver_models.mri.pdff_files import MAP_UNITS
+from liver_models.reports.notice import RESEARCH_NOTICE
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from . import pdff_job

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...learning.intervals import bootstrap_interval
+from ...reports.tables import Column, Table, row_of
 from .results import Results, lobe_groups, values_of
 from .statistics import bland_altman, multiple_regression, quartiles
-from .tables import Column, Table, row_of
 from .units import NOT_APPLICABLE
 
 LARGE_ERROR_POINTS = 25.0

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from ...reports.figures import DOTS_PER_INCH, Picture, png_of
+from ...reports.tables import row_of
 from ...units import ppm_to_hz
 from ..map_pictures import MISSING_RGBA, View, choose_view
 from .cases import ExperimentCase
 from .liver_tables import failure_shares
 from .options import label
-from .plots import DOTS_PER_INCH, Picture, png_of
 from .results import Results
 from .statistics import quartiles
-from .tables import row_of
 from .units import Unit
 
 PANEL_INCHES, SHEET_INCHES = 2.05, 10.0

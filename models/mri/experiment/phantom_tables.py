@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...learning.calibration import coverage
+from ...reports.tables import Column, Table, row_of
 from .cases import nominal_percent
 from .liver_tables import LARGE_ERROR_POINTS, failure_shares
 from .options import TABLE_SNRS
 from .results import Results
 from .statistics import bland_altman, root_mean_square
-from .tables import Column, Table, row_of
 from .units import RegionSample
 
 

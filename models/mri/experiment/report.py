@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from html import escape
-from importlib import resources
-from string import Formatter
 
-from ..pdff_files import RESEARCH_NOTICE
+from ...reports.figures import Picture
+from ...reports.notice import RESEARCH_NOTICE
+from ...reports.page import (
+    NOTHING,
+    cell_text,
+    contents_html,
+    head_cells,
+    page_html,
+    picture_html,
+    row_cells,
+    table_html,
+)
+from ...reports.tables import Column, Table
 from .options import LIVER_SNR, MEASURED, SIMULATED, label
-from .plots import Picture
 from .results import Results, named
-from .tables import Column, Table
 from .units import NOT_APPLICABLE
-
-NOTHING = "–"
-"""Stands for a number that is not there; a minus sign is another character."""
-LONG_TEXT = 32
-"""Texts of more characters may be broken into lines."""
-MAX_SHOWN_ROWS = 60
-"""Longer tables are shown to this row; their CSV holds the rest."""
 
 
 def report_html(
@@ -37,8 +37,6 @@ def report_html(
     Returns:
         HTML that needs no other file and no network.
     """
-    folder = resources.files(__package__.rpartition(".")[0]).joinpath("resources")
-    css = "".join(folder.joinpath(name).read_text("utf-8") for name in ("report.css", "experiment.css"))
     kinds = {case.data for case in results.cases}
     banner = {
         frozenset({SIMULATED}): "SIMULATED DATA · every number here is computed, none measured",
@@ -46,15 +44,12 @@ def report_html(
     }.get(frozenset(kinds), "")
     shown = [(heading, members) for heading, members in sections if members]
     parts = [
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>PDFF experiment</title><style>{css}</style></head><body><main>",
         f'<div class="banner simulated">{banner}</div>' if banner else "",
         "<h1>PDFF methods compared</h1>",
         f'<p class="lead">{_lead(results)} · LiverLabel {escape(provenance["version"])} · a research tool, not a '
         "medical device</p>",
         f'<pre class="command">{escape(provenance["command"])}</pre>',
-        _contents(shown),
+        contents_html(shown),
         _data(results),
         *(_section(number, heading, members) for number, (heading, members) in enumerate(shown, start=1)),
         _skipped(provenance["skipped"]),
@@ -62,9 +57,8 @@ def report_html(
         _provenance(results, provenance),
         f'<p class="notice">{escape(RESEARCH_NOTICE)} Dark grey voxels hold no estimate; PDFF is not clipped. Each '
         "table and figure is also a CSV in <code>tables/</code>, everything in <code>results.json</code>.</p>",
-        "</main></body></html>\n",
     ]
-    return "\n".join(part for part in parts if part)
+    return page_html("PDFF experiment", parts)
 
 
 def _lead(results: Results) -> str:
@@ -74,11 +68,6 @@ def _lead(results: Results) -> str:
         n = sum(case.data == data for case in results.cases)
         counts += [f"{n} {data} {'case' if n == 1 else 'cases'}"] if n else []
     return f"{methods} on {' and '.join(counts)}"
-
-
-def _contents(sections) -> str:
-    items = "".join(f'<a href="#s{n}">{escape(heading)}</a>' for n, (heading, _) in enumerate(sections, start=1))
-    return f'<nav class="contents">{items}</nav>'
 
 
 def _data(results: Results) -> str:
@@ -113,72 +102,26 @@ def _data(results: Results) -> str:
 
 
 def _section(number: int, heading: str, members: Sequence[Table | Picture]) -> str:
-    body = "".join(_table(one) if isinstance(one, Table) else _picture(one) for one in members)
+    body = "".join(_table(one) if isinstance(one, Table) else picture_html(one) for one in members)
     return f'<h2 id="s{number}">{escape(heading)}</h2>{body}'
 
 
-def _picture(picture: Picture) -> str:
-    uri = "data:image/png;base64," + base64.b64encode(picture.png).decode("ascii")
-    return (
-        f'<figure class="plot"><figcaption>{escape(picture.title)}</figcaption>'
-        f'<img alt="{escape(picture.title)}" src="{uri}"><p>{escape(picture.caption)} '
-        f"<code>tables/{escape(picture.name)}.csv</code></p></figure>"
-    )
-
-
 def _table(table: Table) -> str:
-    if not table.columns:
-        return ""
-    head, lines = _by_method(table) if table.by_method else _by_line(table)
-    rest = len(lines) - MAX_SHOWN_ROWS
-    more = f" The first {MAX_SHOWN_ROWS} of {len(lines)} lines." if rest > 0 else ""
-    return (
-        f'<h3>{escape(table.title)}</h3><div class="panel"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(lines[:MAX_SHOWN_ROWS])}</tbody></table></div>"
-        f'<p class="lead">{escape(table.note)}{more} <code>tables/{escape(table.name)}.csv</code></p>'
-        f"{_refusals(table)}"
-    )
-
-
-def _by_line(table: Table) -> tuple[str, list[str]]:
-    lines = ["<tr>" + "".join(_shared_cells(table, row)) + "</tr>" for row in table.rows]
-    return _head(table), lines
+    if not table.by_method:
+        return table_html(table, named=named) + _refusals(table)
+    return table_html(table, *_by_method(table), named=named) + _refusals(table)
 
 
 def _by_method(table: Table) -> tuple[str, list[str]]:
     methods = list(dict.fromkeys(row["method"] for row in table.rows))
     groups = {}
     for row in table.rows:
-        groups.setdefault("".join(_shared_cells(table, row)), {})[row["method"]] = row
+        groups.setdefault("".join(row_cells(table, row, named)), {})[row["method"]] = row
     lines = []
     for key, members in groups.items():
         cells = "".join(f"<td>{_method_cell(table.by_method, members.get(method))}</td>" for method in methods)
         lines.append(f"<tr>{key}{cells}</tr>")
-    return _head(table) + "".join(f"<th>{escape(label(method))}</th>" for method in methods), lines
-
-
-def _is_text(column: Column, row: dict) -> bool:
-    """Whether a column holds words, which stand at the left; numbers stand at the right."""
-    keys = [name for _, name, _, _ in Formatter().parse(column.template) if name]
-    return len(keys) == 1 and isinstance(row[keys[0]], str)
-
-
-def _head(table: Table) -> str:
-    return "".join(
-        f'<th class="text">{escape(column.heading)}</th>'
-        if _is_text(column, table.rows[0])
-        else f"<th>{escape(column.heading)}</th>"
-        for column in table.columns
-    )
-
-
-def _shared_cells(table: Table, row: dict) -> list[str]:
-    return [
-        f'<td class="{"text long" if len(cell) > LONG_TEXT else "text"}">{cell}</td>'
-        if _is_text(column, row)
-        else f"<td>{cell}</td>"
-        for column, cell in ((column, _cell(column, row)) for column in table.columns)
-    ]
+    return head_cells(table) + "".join(f"<th>{escape(label(method))}</th>" for method in methods), lines
 
 
 def _method_cell(column: Column, row: dict | None) -> str:
@@ -186,7 +129,7 @@ def _method_cell(column: Column, row: dict | None) -> str:
         return NOTHING
     if row.get("status") == NOT_APPLICABLE:
         return '<span class="soft">not applicable</span>'
-    first, *rest = _cell(column, row).split("\n")
+    first, *rest = cell_text(column, row, named).split("\n")
     return first + "".join(f'<br><small class="soft">{line}</small>' for line in rest if NOTHING not in line)
 
 
@@ -194,21 +137,6 @@ def _refusals(table: Table) -> str:
     refused = {(row["method"], row["reason"]) for row in table.rows if row.get("status") == NOT_APPLICABLE}
     items = "".join(f"<li><b>{escape(label(method))}</b>: {escape(reason)}</li>" for method, reason in sorted(refused))
     return f'<ul class="plain refusals">{items}</ul>' if items else ""
-
-
-def _cell(column: Column, row: dict) -> str:
-    values = {key: _text(key, value, column.digits) for key, value in named(row).items()}
-    return column.template.format_map(values).replace(f" ± {NOTHING}", "")
-
-
-def _text(key: str, value, digits: int) -> str:
-    if value is None:
-        return NOTHING
-    if not isinstance(value, float):
-        return escape(str(value))
-    if key == "p_value" and value < 1e-4:
-        return "&lt; 0.0001"
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 
 def _skipped(skipped: Sequence[dict]) -> str:

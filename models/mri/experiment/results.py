@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ...learning.calibration import coverage
+from ...reports.tables import row_of
 from .cases import ExperimentCase
 from .options import ExperimentOptions, label
 from .statistics import bland_altman, quartiles
-from .tables import row_of
 from .units import ESTIMATED, RegionSample, Unit
 
 LOBES = {"right_lobe": "Right lobe", "left_lobe": "Left lobe"}

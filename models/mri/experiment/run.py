@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,15 +12,16 @@ from pathlib import Path
 from ... import __version__
 from ...errors import UnsuitableInputError
 from ...io.files import cannot_write, write_atomically
-from ..pdff_files import RESEARCH_NOTICE
+from ...reports.figures import STYLE, Picture
+from ...reports.folder import check_own_folder, publish
+from ...reports.notice import RESEARCH_NOTICE
+from ...reports.tables import Table, csv_bytes, row_of
 from .cases import ExperimentCase, find_given_cases
 from .liver_tables import bias_table, image_table, refusal_table, regression_table
 from .map_figures import critical_figure, methods_figure, quantities_figure
 from .options import MEASURED, SIMULATED, ExperimentOptions
 from .phantom_tables import given_vial_table, noise_table, protocol_table, vial_table
 from .plots import (
-    STYLE,
-    Picture,
     bland_altman_figure,
     noise_figure,
     sensitivity_figure,
@@ -32,7 +31,6 @@ from .plots import (
 from .report import report_html
 from .results import Results, region_rows
 from .simulated import simulated_cases
-from .tables import Table, csv_bytes, row_of
 from .units import ESTIMATED, NOT_APPLICABLE, UnitStore, code_digest, compute_unit
 
 EXPERIMENT_SCHEMA = "liverlabel.pdff-experiment.v1"
@@ -62,7 +60,7 @@ def run_experiment(
         UnsuitableInputError: nothing to compare, unsuitable input, or a folder that holds something else.
     """
     out = Path(out_dir)
-    _check_folder(out)
+    check_own_folder(out, OWN_NAMES)
     found = find_given_cases(given)
     if options.reference == "truth" and found.cases:
         raise UnsuitableInputError(
@@ -91,19 +89,8 @@ def run_experiment(
         "skipped": [{"name": item.name, "reason": item.reason} for item in found.skipped],
     }
     document, files = _finished(results, provenance)
-    _publish(out, files)
+    publish(out, files)
     return document
-
-
-def _check_folder(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise UnsuitableInputError(f"The output needs to be a folder; {out} is a file. Choose another name.")
-    foreign = sorted(p.name for p in out.iterdir() if p.name not in OWN_NAMES) if out.is_dir() else []
-    foreign = [name for name in foreign if not name.startswith(".writing-")]
-    if foreign:
-        raise UnsuitableInputError(
-            f"The output needs a folder of its own; {out} also holds {foreign[0]}. Choose a new folder."
-        )
 
 
 def _methods_for(options: ExperimentOptions, case: ExperimentCase) -> tuple[str, ...]:
@@ -261,26 +248,3 @@ def _finished(results: Results, provenance: dict) -> tuple[dict, dict[str, bytes
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
     files["results.json"] = (text + "\n").encode("utf-8")
     return document, files
-
-
-def _publish(out: Path, files: dict[str, bytes]) -> None:
-    """Put the finished files in place: all are written under another name first, ``results.json`` is renamed last.
-
-    A full disk therefore leaves the former result as it was.
-    """
-    try:
-        partial = Path(tempfile.mkdtemp(prefix=".writing-", dir=out))
-        try:
-            (partial / "tables").mkdir()
-            for name, data in files.items():
-                (partial / name).write_bytes(data)
-            (out / "tables").mkdir(exist_ok=True)
-            for name in files:
-                os.replace(partial / name, out / name)
-            for former in (out / "tables").glob("*.csv"):
-                if f"tables/{former.name}" not in files:
-                    former.unlink()
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:
-        raise cannot_write(out, error) from error

@@ -1,0 +1,1 @@
+"""What every report is made of: tables, figures, one offline page, a folder that is never half written."""
