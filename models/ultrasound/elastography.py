@@ -20,6 +20,8 @@ _STEPS_BETWEEN = 16
 """Points of the search between two colours of the bar."""
 _TOLERANCE = 24.0
 """Distance from the bar up to which a pixel is on it, RGB levels (0-255) of the opaque colour."""
+_SAME_COLOUR = 1e-3
+"""Between two points of the bar, RGB levels."""
 _MIN_CHROMA = 24.0
 """A pixel with less is grey, RGB levels."""
 _MIN_SHARE_ON_BAR = 0.5
@@ -154,7 +156,8 @@ def check_stiffness(stiffness_kpa: np.ndarray, scale: ElastogramScale, species: 
     other = "m/s" if scale.unit == "kPa" else "kPa"
     raise UnsuitableInputError(
         f"The stiffness of a liver needs a median of {low:g} to {high:g} kPa; this elastogram has {middle:.3g} kPa "
-        f"(median {shown:.3g} {scale.unit} as declared). The unit is likely {other}: correct unit, low and high of its scale."
+        f"(median {shown:.3g} {scale.unit} as declared). The unit is likely {other}: correct unit, low and high of "
+        "its scale."
     )
 
 
@@ -164,6 +167,10 @@ def _nearest(
     """Place along the bar, 0 to 1, and distance from it in levels of the opaque colour, each shape (n_pixels,)."""
     steps = np.linspace(0, len(colours) - 1, (len(colours) - 1) * _STEPS_BETWEEN + 1)
     line = np.stack([np.interp(steps, np.arange(len(colours)), channel) for channel in colours.T], axis=1)
+    # Where the bar keeps one colour for several steps, as jet does at pure blue and red, the middle of them is meant.
+    run = np.concatenate([[0], np.cumsum(np.abs(np.diff(line, axis=0)).max(axis=1) > _SAME_COLOUR)])
+    steps = np.bincount(run, steps) / np.bincount(run)
+    line = line[np.unique(run, return_index=True)[1]]
     if opacity < 1 and grey is None:
         line, pixels = _across_grey(line), _across_grey(pixels)
     elif opacity < 1:
