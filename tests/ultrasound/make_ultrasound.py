@@ -73,7 +73,13 @@ def make_subject(folder: Path, *, seed=0, patient_id=None, species="rat", kpa=(3
         "species": species,
         "is_simulated": True,
         "images": [
-            {"file": "bmode_1.png", "role": "bmode", "name": "left", "pixel_spacing_mm": [0.1, 0.2], "roi": "roi_1.png"},
+            {
+                "file": "bmode_1.png",
+                "role": "bmode",
+                "name": "left",
+                "pixel_spacing_mm": [0.1, 0.2],
+                "roi": "roi_1.png",
+            },
             {"file": "swe_1.png", "role": "swe", "name": "left", "box": list(BOX), "scale": stated},
         ],
     }

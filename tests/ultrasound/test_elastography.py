@@ -187,7 +187,9 @@ def test_a_scale_that_no_scanner_has_is_refused(settings, sentence):
 
 
 def test_speeds_declared_as_modulus_are_refused():
-    with pytest.raises(UnsuitableInputError, match="needs a median of 1.8 to 40 kPa; .* 1.2 kPa .*The unit is likely m/s"):
+    with pytest.raises(
+        UnsuitableInputError, match="needs a median of 1.8 to 40 kPa; .* 1.2 kPa .*The unit is likely m/s"
+    ):
         check_stiffness(np.array([1.1, 1.2, 1.3, np.nan]), _scale(high=5.0), "rat")
 
 
