@@ -41,6 +41,6 @@ def run(args: argparse.Namespace) -> int:
         print(report.table.summary())
     if not report.case_ids:
         raise UnsuitableInputError(
-            f"An import needs at least one multi-echo MRI series; {args.source} gave none. See the reasons above."
+            f"An import needs a multi-echo MRI series or ultrasound images; {args.source} gave none. See the reasons above."
         )
     return 0

@@ -119,7 +119,7 @@ def stiffness_map(
         mask[scale.bar[0] : scale.bar[2], scale.bar[1] : scale.bar[3]] = False
     opacity = scale.opacity if scale.opacity is not None else _estimated_opacity(rgb[:, mask].T, colours)
     grey = None if background is None else background[mask].astype(float)
-    position, distance = _nearest(rgb[:, mask].T.astype(float), colours, opacity, grey)
+    position, distance = _nearest(rgb[:, mask].T, colours, opacity, grey)
     chroma = np.linalg.norm(_across_grey(colours), axis=1).min()
     is_on_bar = distance <= min(tolerance, chroma / 2)
     _check_colours(rgb[:, mask].T, is_on_bar, scale)
@@ -171,11 +171,16 @@ def _nearest(
     run = np.concatenate([[0], np.cumsum(np.abs(np.diff(line, axis=0)).max(axis=1) > _SAME_COLOUR)])
     steps = np.bincount(run, steps) / np.bincount(run)
     line = line[np.unique(run, return_index=True)[1]]
-    if opacity < 1 and grey is None:
-        line, pixels = _across_grey(line), _across_grey(pixels)
-    elif opacity < 1:
-        pixels = pixels - (1 - opacity) * grey[:, None]
-    distance, index = KDTree(line * opacity).query(pixels)
+    if opacity < 1 and grey is not None:
+        distance, index = KDTree(line * opacity).query(pixels - (1 - opacity) * grey[:, None])
+    else:
+        # Each colour is looked up once: a picture has far fewer colours than pixels.
+        codes, inverse = np.unique(pixels.astype(np.int64) @ (1 << 16, 1 << 8, 1), return_inverse=True)
+        pixels = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(float)
+        if opacity < 1:
+            line, pixels = _across_grey(line), _across_grey(pixels)
+        distance, index = KDTree(line * opacity).query(pixels)
+        distance, index = distance[inverse], index[inverse]
     return steps[index] / (len(colours) - 1), distance / opacity
 
 

@@ -91,6 +91,14 @@ def test_numbers_eighteen_times_too_high_are_refused(tmp_path):
         read_clinical_table(_table(tmp_path, f"{IDS},CHOL (mmol/L)", *lines), "rat")
 
 
+def test_numbers_that_are_each_possible_but_not_together_are_refused(tmp_path):
+    lines = [f"v{i},p{i},{number}" for i, number in enumerate((4.1, 5.0, 6.2))]
+    sentence = "a median of 0.08 to 3 mmol/L over subjects for a rat; the median is 5. The numbers look like mg/dL"
+    with pytest.raises(UnsuitableInputError, match=sentence):
+        read_clinical_table(_table(tmp_path, f"{IDS},LDL-C (mmol/L)", *lines), "rat")
+    assert _value(tmp_path, "LDL-C (mmol/L)", 5.0) == {"ldl_c_mmol_per_l": 5}
+
+
 def test_the_ranges_are_those_of_the_species(tmp_path):
     assert _value(tmp_path, "weight (kg)", 80, "human") == {"weight_g": 80_000}
     with pytest.raises(UnsuitableInputError, match="needs values of 0.05 to 1.5 kg for a rat; subject 'a' has 80"):

@@ -106,6 +106,11 @@ def test_grey_of_a_grey_colour_picture_is_exact(tmp_path):
     assert np.array_equal(picture.grey(0), GREY[0])
 
 
+def test_grey_of_a_colour_picture_is_its_luma(tmp_path):
+    picture = open_picture(_write(tmp_path / "a.dcm", COLOUR, "RGB"))
+    assert np.abs(picture.grey(1).astype(int) - _to_ybr(COLOUR[1])[..., 0]).max() <= 1
+
+
 def test_palette_indices_become_their_colours():
     path = get_testdata_file("examples_palette.dcm", download=False)
     picture = open_picture(path)

@@ -58,9 +58,11 @@ def save(path: Path, picture: np.ndarray) -> Path:
 
 
 def make_subject(folder: Path, *, seed=0, patient_id=None, species="rat", kpa=(3.0, 9.0), scale=None) -> Path:
-    """A subject's folder: one B-mode image with a region, one elastogram of the same place, and the sidecar."""
+    """A subject's folder: one B-mode image with text in its corner and a region, one elastogram of the same place, and the sidecar."""
     grey = sector(seed=seed)
-    save(folder / "bmode_1.png", grey)
+    labelled = grey.copy()
+    labelled[4:8, 3:24:2] = 255
+    save(folder / "bmode_1.png", labelled)
     roi = np.zeros(SHAPE, dtype=np.uint8)
     roi[35:60, 50:80] = 255
     save(folder / "roi_1.png", roi)

@@ -85,6 +85,14 @@ def test_grey_pixels_are_never_a_value():
         assert residual[40:50, 60:75].min() > 24
 
 
+def test_grey_is_no_value_however_far_from_the_bar_a_colour_may_be():
+    truth = field(1, 19)
+    truth[40:50, 60:75] = np.nan
+    rgb = encode(truth, sector(seed=1), 0, 20, opacity=0.6)
+    stiffness, _ = stiffness_map(rgb, _scale(opacity=0.6), BOX, tolerance=200)
+    assert np.isnan(stiffness[40:50, 60:75]).all()
+
+
 def test_white_text_in_the_box_is_never_a_value():
     rgb = encode(field(1, 19), sector(), 0, 20, opacity=0.6)
     rgb[:, 45:48, 50:60] = 255

@@ -205,7 +205,8 @@ def test_dicom_states_box_bar_and_speeds_of_an_elastogram(tmp_path):
     assert np.median(np.abs(found - truth)) < 0.2
     report = import_source(tmp_path / "s", tmp_path / "studies")
     assert [item.name for item in report.skipped] == ["s/IM3.dcm"] and "state its role" in report.skipped[0].reason
-    assert load_case(tmp_path / "studies" / "s.case.json").patient_id == "P7"
+    case = load_case(tmp_path / "studies" / "s.case.json")
+    assert case.patient_id == "P7" and case.ultrasound.images[0].box == BOX
     assert "IM1.dcm" not in [path.name for path in (tmp_path / "studies").rglob("*")]
 
 
