@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
         print(report.table.summary())
     if not report.case_ids:
         raise UnsuitableInputError(
-            f"An import needs a multi-echo MRI series or ultrasound images; {args.source} gave none. See the reasons above."
+            f"An import needs a multi-echo MRI series or ultrasound images; {args.source} gave none. See the "
+            "reasons above."
         )
     return 0

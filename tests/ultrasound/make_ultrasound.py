@@ -58,7 +58,7 @@ def save(path: Path, picture: np.ndarray) -> Path:
 
 
 def make_subject(folder: Path, *, seed=0, patient_id=None, species="rat", kpa=(3.0, 9.0), scale=None) -> Path:
-    """A subject's folder: one B-mode image with text in its corner and a region, one elastogram of the same place, and the sidecar."""
+    """A subject's folder: a B-mode image with text in its corner, a region, an elastogram, and the sidecar."""
     grey = sector(seed=seed)
     labelled = grey.copy()
     labelled[4:8, 3:24:2] = 255

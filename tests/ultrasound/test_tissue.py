@@ -107,4 +107,4 @@ def test_livers_of_public_frames_stay(real_data):
         liver = (np.asarray(Image.open(organ_map).convert("RGB")) == (100, 0, 100)).all(axis=-1)
         if liver.any():
             shares.append(tissue_mask(open_picture(frame).grey())[liver].mean())
-    assert len(shares) > 20 and min(shares) > 0.85 and np.median(shares) > 0.99
+    assert len(shares) > 20 and min(shares) > 0.97 and np.median(shares) > 0.99
