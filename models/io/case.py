@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from ..errors import UnsuitableInputError
+from .clinical import SPECIES, check_stored_values
 from .files import PARTS, inside, read_bytes, write_atomically
+from .manifest_checks import check_choice, check_sha256, check_type, checked
+from .ultrasound_manifest import Ultrasound, UltrasoundImage, ultrasound_from_json
 
 CASE_SUFFIX = ".case.json"
 ID_PATTERN = re.compile(r"^[A-Za-z0-9][\w.-]{0,127}$", re.ASCII)
@@ -17,7 +21,7 @@ SCHEMA = "liverlabel.case"
 SCHEMA_VERSION = 1
 FORMATS = ("dicom", "nifti", "ismrm_mat")
 FILES_FOLDER = "files"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LATER_FIELDS = ("ultrasound", "clinical", "species")
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,7 @@ class CaseSource:
 
 @dataclass(frozen=True)
 class Case:
-    """One visit of one patient.
-
-    A later version adds fields for B-mode and elastography images and clinical values beside ``cse_mri``.
-    """
+    """One visit of one patient."""
 
     case_id: str
     """Its id: the name of its manifest and of its folder of files."""
@@ -79,10 +80,16 @@ class Case:
     """True when its signals were computed, not measured."""
     source: CaseSource | None = None
     """Where it came from."""
+    ultrasound: Ultrasound | None = None
+    """Its B-mode and elastography images."""
+    clinical: Mapping[str, float] = field(default_factory=dict)
+    """Clinical values by name with unit, of :data:`~.clinical.CLINICAL_COLUMNS`; what was not measured is not in it."""
+    species: str | None = None
+    """rat or human, where it matters for the ranges of values."""
     folder: Path | None = field(default=None, compare=False)
     """Where its files lie once it is loaded or saved; not part of the manifest."""
 
-    def path_of(self, file: CaseFile) -> Path:
+    def path_of(self, file: CaseFile | UltrasoundImage) -> Path:
         """Where a file of this case lies.
 
         Raises:
@@ -129,6 +136,9 @@ def save_case(case: Case, studies_dir: Path) -> Path:
     _check_files(case, files_folder(studies_dir, case.case_id))
     content = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(case)}
     del content["folder"]
+    for name in _LATER_FIELDS:  # A case without them stays readable by the version before these fields.
+        if not content[name]:
+            del content[name]
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(path, text.encode("utf-8"))
     return path
@@ -172,80 +182,50 @@ def load_case(path: Path) -> Case:
 
 
 def _check_files(case: Case, folder: Path) -> None:
-    for file in case.cse_mri.files if case.cse_mri else ():
-        if not inside(folder, file.path).is_file():
+    paths = [file.path for file in case.cse_mri.files] if case.cse_mri else []
+    paths += case.ultrasound.paths() if case.ultrasound else []
+    for path in paths:
+        if not inside(folder, path).is_file():
             raise UnsuitableInputError(
-                f"Every file of a case needs to be in its folder; '{file.path}' of case '{case.case_id}' is missing. "
+                f"Every file of a case needs to be in its folder; '{path}' of case '{case.case_id}' is missing. "
                 "Restore it or import the case again."
             )
 
 
 def _case(values: dict, name: str) -> Case:
-    values = _checked(Case, values, name, unknown={"folder"})
+    values = checked(Case, values, name, unknown={"folder"})
     check_id(values["case_id"])
     if values.get("cse_mri") is not None:
         values["cse_mri"] = _cse_mri(values["cse_mri"], name)
     if values.get("source") is not None:
-        values["source"] = CaseSource(**_checked(CaseSource, values["source"], name))
-    _check_type(values, "patient_id", (str, type(None)), name)
-    _check_type(values, "is_simulated", (bool,), name)
+        values["source"] = CaseSource(**checked(CaseSource, values["source"], name))
+    if values.get("ultrasound") is not None:
+        values["ultrasound"] = ultrasound_from_json(values["ultrasound"], name)
+    values["clinical"] = check_stored_values(values.get("clinical", {}), name)
+    check_choice(values, "species", (*SPECIES, None), name)
+    check_type(values, "patient_id", (str, type(None)), name)
+    check_type(values, "is_simulated", (bool,), name)
     return Case(**values)
 
 
 def _cse_mri(values: object, name: str) -> CseMri:
-    values = _checked(CseMri, values, name)
-    _check_choice(values, "format", FORMATS, name)
-    _check_choice(values, "precession", (1, -1, None), name)
-    _check_choice(values, "is_bipolar", (True, False, None), name)
-    _check_type(values, "field_strength_t", (int, float), name)
+    values = checked(CseMri, values, name)
+    check_choice(values, "format", FORMATS, name)
+    check_choice(values, "precession", (1, -1, None), name)
+    check_choice(values, "is_bipolar", (True, False, None), name)
+    check_type(values, "field_strength_t", (int, float), name)
     values["echo_times_s"] = _numbers(values["echo_times_s"], name)
-    _check_type(values, "files", (list,), name)
+    check_type(values, "files", (list,), name)
     files = []
     for item in values["files"]:
-        item = _checked(CaseFile, item, name)
-        _check_type(item, "path", (str,), name)
-        _check_choice(item, "part", PARTS, name)
-        if not isinstance(item["sha256"], str) or not _SHA256.fullmatch(item["sha256"]):
-            raise UnsuitableInputError(f"In '{name}', sha256 needs 64 hexadecimal digits; found {item['sha256']!r}.")
+        item = checked(CaseFile, item, name)
+        check_type(item, "path", (str,), name)
+        check_choice(item, "part", PARTS, name)
+        check_sha256(item, name)
         item["echo_times_s"] = _numbers(item.get("echo_times_s", []), name)
         files.append(CaseFile(**item))
     values["files"] = tuple(files)
     return CseMri(**values)
-
-
-def _checked(kind: type, values: object, name: str, unknown: frozenset | set = frozenset()) -> dict:
-    """A copy of a JSON object that has the keys of a dataclass and no other."""
-    if not isinstance(values, dict):
-        raise UnsuitableInputError(f"In '{name}', a JSON object is needed for {kind.__name__}; found {values!r}.")
-    known = [f.name for f in fields(kind) if f.name not in unknown]
-    strange = sorted(set(values) - set(known))
-    if strange:
-        raise UnsuitableInputError(
-            f"In '{name}', the keys of {kind.__name__} are {', '.join(known)}; found {', '.join(strange)}. Remove what "
-            "is unknown or update LiverLabel."
-        )
-    required = [f.name for f in fields(kind) if f.default is MISSING]
-    absent = [key for key in required if key not in values]
-    if absent:
-        raise UnsuitableInputError(f"In '{name}', {kind.__name__} needs {', '.join(absent)}. Import the case again.")
-    return dict(values)
-
-
-def _check_choice(values: dict, key: str, choices: tuple, name: str) -> None:
-    if key in values and not any(
-        values[key] is c or (values[key] == c and type(values[key]) is type(c)) for c in choices
-    ):
-        raise UnsuitableInputError(
-            f"In '{name}', {key} needs to be one of {', '.join(map(str, choices))}; found {values[key]!r}."
-        )
-
-
-def _check_type(values: dict, key: str, types: tuple, name: str) -> None:
-    is_bool = isinstance(values.get(key), bool) and bool not in types
-    if key in values and (is_bool or not isinstance(values[key], types)):
-        raise UnsuitableInputError(
-            f"In '{name}', {key} needs to be of type {' or '.join(t.__name__ for t in types)}; found {values[key]!r}."
-        )
 
 
 def _numbers(values: object, name: str) -> tuple[float, ...]:

@@ -104,7 +104,7 @@ class Frame:
         Raises:
             UnsuitableInputError: the pixels cannot be decoded.
         """
-        with _naming(self.name):
+        with naming(self.name):
             # Reads the one frame from its place in the file, which a deflated file does not allow.
             source = pydicom.dcmread(self.path) if self.is_deflated else str(self.path)
             stored = pydicom.pixels.pixel_array(source, index=self.index)
@@ -112,17 +112,17 @@ class Frame:
 
 
 @contextmanager
-def _naming(name: str):
+def naming(name: str):
     """Turn whatever the DICOM library raises on a broken file into a sentence that names the file."""
     try:
         yield
     except (UnsuitableInputError, MemoryError):
         raise
     except Exception as error:
-        raise _broken(name) from error
+        raise broken_file(name) from error
 
 
-def _broken(name: str) -> UnsuitableInputError:
+def broken_file(name: str) -> UnsuitableInputError:
     return UnsuitableInputError(
         f"A whole DICOM file is needed; '{name}' is cut short, damaged or compressed in a way that cannot be read. "
         "Export or copy it again (uncompressed)."
@@ -141,11 +141,11 @@ def frames_of(path: Path, name: str) -> tuple[list[Frame], list[Skipped]]:
     data = read_bytes(path)
     if not is_dicom(data):
         if not data.strip(b"\0") and len(data) <= _PREAMBLE_BYTES + 4 or Path(name).suffix.lower() in (".dcm", ".ima"):
-            raise _broken(name)
+            raise broken_file(name)
         return [], [Skipped(name, "not a DICOM file")]
-    with _naming(name):
+    with naming(name):
         dataset = pydicom.dcmread(BytesIO(data))
-        _check_end(dataset, len(data), name)
+        check_end(dataset, len(data), name)
         reason = _unused(dataset)
         if reason is not None:
             return [], [Skipped(name, reason)]
@@ -186,29 +186,29 @@ def _unused(dataset: Dataset) -> str | None:
     return None
 
 
-def _check_end(dataset: Dataset, n_bytes: int, name: str) -> None:
+def check_end(dataset: Dataset, n_bytes: int, name: str) -> None:
     """Refuse unless the last element ends where the file ends; called before elements are decoded."""
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     raw = [element for element in (dataset.get_item(tag) for tag in dataset.keys()) if hasattr(element, "value_tell")]
     if not raw:
-        raise _broken(name)
+        raise broken_file(name)
     last = max(raw, key=lambda element: element.value_tell)
     if syntax.is_deflated or last.length == 0xFFFFFFFF:
         return
     is_followed = any(tag > last.tag for tag in dataset.keys())
     end = last.value_tell + last.length
     if len(last.value or b"") != last.length or (end != n_bytes and not is_followed):
-        raise _broken(name)
+        raise broken_file(name)
 
 
 def _check_pixels(dataset: Dataset, name: str) -> None:
     if "PixelData" not in dataset:
-        raise _broken(name)
+        raise broken_file(name)
     element = dataset.get_item("PixelData")
     if not UID(dataset.file_meta.TransferSyntaxUID).is_compressed:
         bits = dataset.Rows * dataset.Columns * dataset.BitsAllocated * int(dataset.get("NumberOfFrames", 1) or 1)
         if len(element.value) < (bits + 7) // 8:
-            raise _broken(name)
+            raise broken_file(name)
 
 
 class _Layers:

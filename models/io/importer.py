@@ -10,7 +10,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +27,14 @@ from .case import (
     manifest_path,
     save_case,
 )
-from .files import FoundFile, FoundStudy, Skipped, cannot_write, copy_checked, digest_of_digests
+from .class_label import ClassLabel, class_label_path, read_class_label, write_class_label
+from .clinical_table import ClinicalTable
+from .cohort import read_sources, subject_folders
+from .files import FoundStudy, Skipped, cannot_write, copy_checked, digest_of_digests
 from .reading import case_id_of, find_studies
 from .study import MultiEchoStudy
+from .ultrasound_case import subject_case
+from .ultrasound_folder import check_images
 
 __all__ = ["ImportReport", "Progress", "Skipped", "import_source", "remove_case"]
 
@@ -49,6 +54,8 @@ class ImportReport:
     """Files and series that were not used, and why."""
     existing_ids: tuple[str, ...] = ()
     """Those of ``case_ids`` that had been imported before."""
+    table: ClinicalTable | None = None
+    """The clinical table that ultrasound subjects came with; it says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -64,24 +71,42 @@ class _Header:
 
 
 def import_source(
-    source: Path | str, studies_dir: Path | str, *, case_id: str | None = None, progress: Progress | None = None
+    source: Path | str,
+    studies_dir: Path | str,
+    *,
+    case_id: str | None = None,
+    progress: Progress | None = None,
+    clinical: Path | str | None = None,
+    species: str | None = None,
+    mapping: Path | str | None = None,
 ) -> ImportReport:
-    """Import every multi-echo acquisition of a folder or file as a case.
+    """Import every multi-echo acquisition, or every ultrasound subject, of a folder or file as a case.
 
     The same files imported before are recognised by their SHA-256 and not copied again. When some of several
     acquisitions cannot be used, they are listed as skipped with the reason.
 
     Args:
-        source: A DICOM folder, BIDS folder, NIfTI with JSON, or ``.mat`` file.
+        source: A DICOM folder, BIDS folder, NIfTI with JSON, or ``.mat`` file; or a folder of ultrasound subjects.
         studies_dir: The studies folder; made if it does not exist.
         case_id: Id of the case; with several acquisitions they are numbered. Default: made from the source's name.
         progress: Called as ``progress(done, total)`` with files.
+        clinical: Table of clinical values of ultrasound subjects; see :func:`~.cohort.read_sources`.
+        species: rat or human, of ultrasound subjects; default: as their files say.
+        mapping: JSON of the clinical table's headers.
     Raises:
         UnsuitableInputError: nothing that can be used, an id that is taken, a full disk; nothing is kept then.
     """
     source, studies_dir = Path(source), Path(studies_dir)
     if case_id is not None:
         check_id(case_id)
+    if subject_folders(source):
+        options = {"clinical": clinical, "species": species, "mapping": mapping}
+        return _import_subjects(source, studies_dir, case_id, progress or (lambda done, total: None), options)
+    if clinical is not None or species is not None or mapping is not None:
+        raise UnsuitableInputError(
+            f"Clinical values and a species are imported with ultrasound subjects; '{source.name}' holds none. Leave "
+            "the options out, or name files bmode_* and swe_*."
+        )
     found = find_studies(source)
     skipped = list(found.skipped)
     known = _known_sources(studies_dir)
@@ -110,7 +135,8 @@ def import_source(
                 continue
             wanted = _wanted_id(studies_dir, source, case_id, number, len(usable))
             case_source = CaseSource(source.resolve().name, digest)
-            for _ in _make_case(studies_dir, wanted, item, header, case_source, made):
+            files, case = _mri_case(wanted, item, header, case_source)
+            for _ in _make_case(studies_dir, wanted, files, case, made):
                 done += 1
                 if progress is not None:
                     progress(done, total)
@@ -120,6 +146,64 @@ def import_source(
             remove_case(studies_dir, unwanted)
         raise
     return ImportReport(tuple(case_ids), tuple(skipped), tuple(existing))
+
+
+def _import_subjects(
+    source: Path, studies_dir: Path, case_id: str | None, progress: Progress, options: dict
+) -> ImportReport:
+    """Import the ultrasound subjects of a folder; each case has the name of its subject."""
+    sources, table, skipped = read_sources(source, **options)
+    if case_id is not None and len(sources) > 1:
+        raise UnsuitableInputError(
+            f"An id of a case is for one subject; '{source.name}' holds {len(sources)}, named by their folders. Leave "
+            "it out."
+        )
+    known = _known_sources(studies_dir)
+    cases, existing, refusals = [], [], []
+    for subject in sources:
+        wanted = check_id(case_id or subject.subject_id)
+        try:
+            check_images(subject)
+            files, case = subject_case(subject, wanted)
+            if known.get(case.source.sha256) == wanted:
+                existing.append(wanted)
+            elif not _is_free(studies_dir, wanted):
+                raise UnsuitableInputError(
+                    f"A new case needs an id that is free; '{wanted}' is taken by other images or values. Remove that "
+                    "case or rename the subject's folder."
+                )
+            cases.append((subject, files, case))
+        except UnsuitableInputError as error:
+            refusals.append(error)
+            skipped.append(Skipped(subject.subject_id, str(error)))
+    if not cases:
+        raise refusals[0]
+    total = sum(len(files) for _, files, case in cases if case.case_id not in existing)
+    made, labels, done = [], [], 0
+    try:
+        for subject, files, case in cases:
+            if case.case_id not in existing:
+                for _ in _make_case(studies_dir, case.case_id, files, case, made):
+                    done += 1
+                    progress(done, total)
+            path = class_label_path(studies_dir, case.case_id)
+            if subject.is_fibrotic_nash is None:
+                continue
+            if path.exists():  # A reader's answer is never overwritten.
+                if read_class_label(path).value != subject.is_fibrotic_nash:
+                    reason = f"fibrotic_nash of '{table.name}': the stored answer differs and was kept"
+                    skipped.append(Skipped(case.case_id, reason))
+            else:
+                labels.append(path)
+                label = ClassLabel(case.case_id, "fibrotic_nash", subject.is_fibrotic_nash, source=table.name)
+                write_class_label(label, path)
+    except BaseException:
+        for unwanted in made:
+            remove_case(studies_dir, unwanted)
+        for path in labels:
+            path.unlink(missing_ok=True)
+        raise
+    return ImportReport(tuple(case.case_id for _, _, case in cases), tuple(skipped), tuple(existing), table)
 
 
 def remove_case(studies_dir: Path | str, case_id: str) -> None:
@@ -174,9 +258,9 @@ def _is_free(studies_dir: Path, case_id: str) -> bool:
 
 
 def _make_case(
-    studies_dir: Path, case_id: str, item: FoundStudy, header: _Header, source: CaseSource, made: list[str]
-) -> Iterator[FoundFile]:
-    """Copy the files and write the manifest; yields each file that was copied.
+    studies_dir: Path, case_id: str, files: Sequence[tuple[Path, str, str]], case: Case, made: list[str]
+) -> Iterator[Path]:
+    """Copy files (path, name in the case, digest) and write the manifest; yields each file that was copied.
 
     The id is added to ``made`` once its folder is this import's own: until then another import may take it.
     """
@@ -187,11 +271,9 @@ def _make_case(
     except OSError as error:
         raise cannot_write(target, error) from error
     try:
-        files = []
-        for file, name in zip(item.files, _names(item), strict=True):
-            copy_checked(file.path, staging.joinpath(*name.split("/")), file.sha256)
-            files.append(CaseFile(name, file.sha256, file.part, file.echo_times_s))
-            yield file
+        for path, name, sha256 in files:
+            copy_checked(path, staging.joinpath(*name.split("/")), sha256)
+            yield path
         try:
             os.chmod(staging, 0o755)
             os.rename(staging, target)
@@ -204,15 +286,24 @@ def _make_case(
         made.append(case_id)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    save_case(case, studies_dir)
+
+
+def _mri_case(
+    case_id: str, item: FoundStudy, header: _Header, source: CaseSource
+) -> tuple[list[tuple[Path, str, str]], Case]:
+    """The files of a study with their names in the case, and its manifest."""
+    names = _names(item)
     cse_mri = CseMri(
         format=item.format,
         field_strength_t=header.field_strength_t,
         echo_times_s=header.echo_times_s,
-        files=tuple(files),
+        files=tuple(CaseFile(n, f.sha256, f.part, f.echo_times_s) for f, n in zip(item.files, names, strict=True)),
         precession=header.precession,
         is_bipolar=header.is_bipolar,
     )
-    save_case(Case(case_id, cse_mri, header.patient_id, header.is_simulated, source), studies_dir)
+    files = [(file.path, name, file.sha256) for file, name in zip(item.files, names, strict=True)]
+    return files, Case(case_id, cse_mri, header.patient_id, header.is_simulated, source)
 
 
 def _names(item: FoundStudy) -> list[str]:

@@ -12,19 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import UnsuitableInputError
+from ..io.clinical import CLINICAL_FEATURES
 
-CLINICAL_FEATURES = (
-    "weight_g",
-    "alt_u_per_l",
-    "ast_u_per_l",
-    "ast_alt_ratio",
-    "ggt_u_per_l",
-    "chol_mmol_per_l",
-    "tg_mmol_per_l",
-    "hdl_c_mmol_per_l",
-    "ldl_c_mmol_per_l",
-)
-"""Clinical values that methods know, by name with unit; elastography has its own place."""
+__all__ = ["CLINICAL_FEATURES", "ImagePair", "UltrasoundSubject"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,138 @@
+"""Ultrasound subjects from stored cases or from folders of files, in the form every method reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import UnsuitableInputError
+from ..io.case import CASE_SUFFIX, load_case
+from ..io.clinical import CLINICAL_FEATURES
+from ..io.cohort import case_source, case_sources, read_sources
+from ..io.ultrasound_folder import SourceImage, SubjectSource, is_subject
+from .elastography import check_stiffness, stiffness_map
+from .subject import ImagePair, UltrasoundSubject
+from .tissue import tissue_mask
+
+
+@dataclass(frozen=True)
+class Cohort(Sequence):
+    """Subjects in a fixed order; the images of one are read each time it is asked for.
+
+    ``sources`` holds what splits need (ids, answers, clinical values) without reading an image.
+    """
+
+    sources: tuple[SubjectSource, ...]
+    """Where the subjects are."""
+    needs_stiffness: bool = True
+    """See :func:`read_subject`."""
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return Cohort(self.sources[index], self.needs_stiffness)
+        return load_subject(self.sources[index], needs_stiffness=self.needs_stiffness)
+
+
+def read_subject(path: Path | str, *, needs_stiffness: bool = True) -> UltrasoundSubject:
+    """Read one subject.
+
+    Args:
+        path: A stored case (``<id>.case.json``), whose answer is ``labels/final/<id>.label.json`` beside it; or a
+            subject's folder, whose clinical values and answer are a line of ``clinical.csv`` in the folder above.
+        needs_stiffness: False: elastograms whose scale is not known give their colours only.
+    Raises:
+        UnsuitableInputError: no ultrasound, an image or value that cannot be used, an elastogram of unknown scale.
+    """
+    path = Path(path)
+    if path.name.endswith(CASE_SUFFIX):
+        return load_subject(case_source(load_case(path), path.parent), needs_stiffness=needs_stiffness)
+    if not is_subject(path):
+        raise UnsuitableInputError(
+            f"One ultrasound subject is needed: a case or a folder with ultrasound.json or files named bmode_* and "
+            f"swe_*; '{path.name}' is none. Check the path."
+        )
+    above = path.resolve().parent
+    tables = [above / name for name in ("clinical.csv", "clinical.xlsx") if (above / name).is_file()]
+    (source,), _, _ = read_sources(path, clinical=next(iter(tables), None))
+    return load_subject(source, needs_stiffness=needs_stiffness)
+
+
+def read_cohort(
+    folder: Path | str,
+    *,
+    clinical: Path | str | None = None,
+    species: str | None = None,
+    mapping: Path | str | None = None,
+    needs_stiffness: bool = True,
+) -> Cohort:
+    """The subjects of a cohort's folder or of a studies folder; images are read when they are asked for.
+
+    Args:
+        folder: Folders of subjects with ``clinical.csv``, or a studies folder of cases.
+        clinical: Another table; for folders of subjects.
+        species: rat or human; default: as the files say.
+        mapping: JSON of the table's headers.
+        needs_stiffness: See :func:`read_subject`.
+    Raises:
+        UnsuitableInputError: no subjects, or a sidecar, table or manifest with a fault.
+    """
+    folder = Path(folder)
+    if folder.is_dir() and any(folder.glob(f"*{CASE_SUFFIX}")):
+        sources = case_sources(folder)
+        if not sources:
+            raise UnsuitableInputError(
+                f"A cohort needs cases with ultrasound images; those in '{folder.name}' have none. Import some."
+            )
+    else:
+        sources, _, _ = read_sources(folder, clinical=clinical, species=species, mapping=mapping)
+    return Cohort(tuple(sources), needs_stiffness)
+
+
+def load_subject(source: SubjectSource, *, needs_stiffness: bool = True) -> UltrasoundSubject:
+    """The images of a subject, decoded, masked and paired by name.
+
+    Raises:
+        UnsuitableInputError: an image that cannot be used, named with its subject.
+    """
+    names = list(dict.fromkeys(image.name for image in source.images))
+    pairs = []
+    for name in names:
+        images = {image.role: image for image in source.images if image.name == name}
+        try:
+            pairs.append(_pair(name, images.get("bmode"), images.get("swe"), source.species, needs_stiffness))
+        except UnsuitableInputError as error:
+            raise UnsuitableInputError(f"Subject '{source.subject_id}', image '{name}': {error}") from error
+    return UltrasoundSubject(
+        case_id=source.subject_id,
+        patient_id=source.patient_id or source.subject_id,
+        pairs=tuple(pairs),
+        clinical={key: value for key, value in source.clinical.items() if key in CLINICAL_FEATURES},
+        is_fibrotic_nash=source.is_fibrotic_nash,
+        is_simulated=source.is_simulated,
+    )
+
+
+def _pair(
+    name: str, b_mode: SourceImage | None, swe: SourceImage | None, species: str | None, needs_stiffness: bool
+) -> ImagePair:
+    grey = roi = stiffness = rgb = None
+    if b_mode is not None:
+        picture = b_mode.open()
+        mask = tissue_mask(picture.rgb(b_mode.frame), picture.regions)
+        grey = np.where(mask, picture.grey(b_mode.frame), 0).astype(np.uint8)
+        roi = b_mode.read_roi(grey.shape)
+    if swe is not None:
+        picture = swe.open()
+        rgb = picture.rgb(swe.frame)
+        if not rgb.any():
+            raise UnsuitableInputError("An elastogram needs colours; this one is black all over. Export it again.")
+        if swe.scale is not None or needs_stiffness:
+            stiffness, _ = stiffness_map(rgb, swe.scale, swe.box)
+            check_stiffness(stiffness, swe.scale, species)
+    return ImagePair(b_mode=grey, stiffness_kpa=stiffness, swe_rgb=rgb, roi=roi, name=name)
