@@ -16,6 +16,8 @@ REQUIRED = [
     "nibabel>=5.3",
     "numpy>=2.0",
     "pydicom>=3.0",
+    "openpyxl>=3.1",
+    "pillow>=10",
     "PyMaxflow>=1.3.2",
     "rich>=13",
     "safetensors>=0.5",
@@ -80,7 +82,14 @@ setup(
     package_data={"": ["resources/*", "pretrained/*", "*.json", "*.css", "*.md"]},
     include_package_data=False,
     install_requires=REQUIRED,
-    extras_require={"matlab": ["h5py"], "server": SERVER, "test": ["jsonschema", "pytest>=8", "pytest-timeout"]},
+    extras_require={"matlab": ["h5py"], "server": SERVER, "test": [
+            "dcurves",
+            "jsonschema",
+            "mapie",
+            "pytest>=8",
+            "pytest-timeout",
+            "statsmodels",
+        ]},
     entry_points={
         "console_scripts": [
             "liverlabel = liver_models.__main__:main",

@@ -32,14 +32,7 @@ def split_by_patient(
         UnsuitableInputError: a case without patient, fractions that are not shares, or a part without patients.
     """
     _check_fractions(fractions)
-    n_missing = sum(_is_missing(patient) for patient in patient_ids)
-    if n_missing:
-        raise UnsuitableInputError(
-            f"A split needs the patient of every case; {n_missing} of {len(patient_ids)} cases have none. "
-            "Enter a patient id in each case."
-        )
-    if strata is not None and len(strata) != len(patient_ids):
-        raise ValueError(f"Strata need one value a case; found {len(strata)} for {len(patient_ids)} cases.")
+    _check_patients(patient_ids, strata)
     patients = [str(patient) for patient in patient_ids]
     part_of = _deal(_line_up(patients, strata, np.random.default_rng(seed)), fractions)
     parts = {
@@ -55,6 +48,52 @@ def split_by_patient(
     return parts
 
 
+def cross_validation(
+    patient_ids: Sequence[str], n_folds: int, seed: int, strata: Sequence[Any] | None = None
+) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Folds by patient: every case is tested once, by a model that saw no case of its patient.
+
+    Each fold has its share of the patients, and of each stratum, to within one. For nested validation, call it again
+    with the training cases of one fold.
+
+    Args:
+        patient_ids: Patient of each case; compared as text.
+        n_folds: 2 at least.
+        seed: Of the shuffling.
+        strata: What to balance, one value a case.
+    Returns:
+        For each fold the increasing indices of its training and of its test cases.
+    Raises:
+        UnsuitableInputError: fewer than two folds, a case without patient, or fewer patients in all, or of one stratum,
+            than folds.
+    """
+    if n_folds < 2:
+        raise UnsuitableInputError(f"Cross-validation needs 2 folds at least; found {n_folds}.")
+    if strata is not None and len(strata) == len(patient_ids):
+        members = {}
+        for patient, stratum in zip(patient_ids, strata, strict=True):
+            members.setdefault(str(stratum), set()).add(str(patient))
+        scarce = min(members, key=lambda name: (len(members[name]), name), default=None)
+        if scarce is not None and len(members[scarce]) < n_folds:
+            raise UnsuitableInputError(
+                f"{n_folds} folds need at least {n_folds} patients of each class; '{scarce}' has "
+                f"{len(members[scarce])}. Add patients or take fewer folds."
+            )
+    if len({str(patient) for patient in patient_ids}) < n_folds:
+        raise UnsuitableInputError(
+            f"{n_folds} folds need at least {n_folds} patients; found {len({str(p) for p in patient_ids})}. Add "
+            "patients or take fewer folds."
+        )
+    _check_patients(patient_ids, strata)
+    patients = [str(patient) for patient in patient_ids]
+    rng = np.random.default_rng(seed)
+    # Dealt one by one, a stratum that lies together in the line differs by one patient at most between folds.
+    line, start = _line_up(patients, strata, rng, starts_anywhere=False), int(rng.integers(n_folds))
+    fold_of = {patient: (start + k) % n_folds for k, patient in enumerate(line)}
+    folds = np.array([fold_of[patient] for patient in patients])
+    return tuple((np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(n_folds))
+
+
 def _check_fractions(fractions):
     shares = list(fractions.values())
     if not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-6:
@@ -64,12 +103,23 @@ def _check_fractions(fractions):
         )
 
 
+def _check_patients(patient_ids, strata):
+    n_missing = sum(_is_missing(patient) for patient in patient_ids)
+    if n_missing:
+        raise UnsuitableInputError(
+            f"A split needs the patient of every case; {n_missing} of {len(patient_ids)} cases have none. "
+            "Enter a patient id in each case."
+        )
+    if strata is not None and len(strata) != len(patient_ids):
+        raise ValueError(f"Strata need one value a case; found {len(strata)} for {len(patient_ids)} cases.")
+
+
 def _is_missing(patient):
     # NaN, which tables hold where an entry is missing, differs from itself.
     return patient is None or patient != patient or not str(patient).strip()
 
 
-def _line_up(patients, strata, rng):
+def _line_up(patients, strata, rng, starts_anywhere=True):
     """Every patient once: strata in random order, patients of a stratum in random order."""
     values = {patient: Counter() for patient in sorted(set(patients))}
     for i, patient in enumerate(patients):
@@ -83,7 +133,7 @@ def _line_up(patients, strata, rng):
         by_stratum[names[j]][k] for j in rng.permutation(len(names)) for k in rng.permutation(len(by_stratum[names[j]]))
     ]
     # From a random place on, round the end: else small strata would lie where the same part is dealt time and again.
-    start = int(rng.integers(len(line))) if line else 0
+    start = int(rng.integers(len(line))) if line and starts_anywhere else 0
     return line[start:] + line[:start]
 
 

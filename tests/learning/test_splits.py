@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from liver_models.errors import UnsuitableInputError
-from liver_models.learning.splits import split_by_patient
+from liver_models.learning.splits import cross_validation, split_by_patient
 
 THREE = {"training": 0.7, "validation": 0.15, "test": 0.15}
 
@@ -163,3 +163,41 @@ def test_fractions_that_are_not_shares_are_refused(fractions):
 def test_strata_need_one_value_a_case():
     with pytest.raises(ValueError, match="found 1 for 2 cases"):
         split_by_patient(["A", "B"], {"a": 0.5, "b": 0.5}, 0, [1])
+
+
+class TestCrossValidation:
+    """Every case is tested once, by a model that saw no case of its patient."""
+
+    patients = [f"p{k // 2}" for k in range(60)]
+    labels = [k // 2 < 8 for k in range(60)]
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_every_case_is_tested_once_and_never_by_its_own_patient(self, seed):
+        folds = cross_validation(self.patients, 4, seed, self.labels)
+        assert sorted(np.concatenate([test for _, test in folds])) == list(range(60))
+        for train, test in folds:
+            assert len(train) + len(test) == 60
+            assert not {self.patients[k] for k in train} & {self.patients[k] for k in test}
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_every_fold_has_its_share_of_a_rare_class(self, seed):
+        labels = [k // 2 < 4 for k in range(60)]
+        counts = [sum(labels[k] for k in test) // 2 for _, test in cross_validation(self.patients, 4, seed, labels)]
+        assert counts == [1, 1, 1, 1]
+
+    def test_the_seed_decides(self):
+        one, again, other = (cross_validation(self.patients, 3, seed, self.labels) for seed in (1, 1, 2))
+        assert all(np.array_equal(a[1], b[1]) for a, b in zip(one, again, strict=True))
+        assert any(not np.array_equal(a[1], b[1]) for a, b in zip(one, other, strict=True))
+
+    def test_a_class_with_fewer_patients_than_folds_is_refused(self):
+        with pytest.raises(UnsuitableInputError, match="at least 9 patients of each class; 'True' has 8"):
+            cross_validation(self.patients, 9, 0, self.labels)
+
+    def test_three_subjects_do_not_make_five_folds(self):
+        with pytest.raises(UnsuitableInputError, match="at least 5 patients; found 3"):
+            cross_validation(["a", "b", "c"], 5, 0)
+
+    def test_one_fold_is_none(self):
+        with pytest.raises(UnsuitableInputError, match="needs 2 folds at least; found 1"):
+            cross_validation(self.patients, 1, 0)
