@@ -151,12 +151,15 @@ class TemperatureCalibration:
     """Above 1: what was stated was too extreme."""
 
     @classmethod
-    def fit(cls, logit: Sequence[float], is_true: Sequence[bool]) -> TemperatureCalibration:
+    def fit(
+        cls, logit: Sequence[float], is_true: Sequence[bool], prior_std: float | None = None
+    ) -> TemperatureCalibration:
         """The temperature of largest likelihood, within 0.05 to 20.
 
         Args:
             logit: Log-odds of cases that were not trained on, shape (n,).
             is_true: Shape (n,).
+            prior_std: Of ln T, a normal prior around 0 that holds few cases back; None: none.
         Raises:
             UnsuitableInputError: no case.
         Source: Guo C et al., ICML 2017, 10.48550/arXiv.1706.04599.
@@ -169,7 +172,8 @@ class TemperatureCalibration:
         sign = np.where(is_true, -1.0, 1.0)
 
         def loss(log_temperature):
-            return float(np.logaddexp(0, sign * logit * np.exp(-log_temperature)).mean())
+            likelihood = np.logaddexp(0, sign * logit * np.exp(-log_temperature)).sum()
+            return float(likelihood + (0.5 * (log_temperature / prior_std) ** 2 if prior_std else 0.0))
 
         found = minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded", options={"xatol": 1e-6})
         return cls(float(np.exp(found.x)))

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import UnsuitableInputError
 from ..io.study import MultiEchoStudy
+from ..learning.device import DEVICES, choose_device
 from ..learning.splits import split_by_patient
 from ..units import ppm_to_hz
 from ..weights import Weights
@@ -27,7 +28,6 @@ from .noise import noise_variance, signal_energy
 from .pdff_options import PdffOptions
 from .signal_model import design_matrix
 from .slice_problem import slice_problems
-from .supervised import DEVICES, choose_device
 
 SPECTRUM = "hamilton_2011"
 """Fat spectrum of the losses."""

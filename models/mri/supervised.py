@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import UnsuitableInputError
 from ..io.study import MultiEchoStudy
+from ..learning.device import choose_device
 from ..weights import Weights, check_shapes, load_weights, pretrained_path
 from .fat_spectra import get_spectrum
 from .least_squares import fat_fraction, solve_water_fat
@@ -20,8 +21,6 @@ ECHO_TIME_TOLERANCE_S = 5e-5
 """How far an echo may lie from that of the training: fat turns by 0.07 rad in this time at 1.5 T."""
 FIELD_TOLERANCE = 0.02
 """The same for the field strength, relative."""
-DEVICES = ("auto", "cpu", "cuda")
-"""What a network can be asked to run on; "auto" is a GPU if there is one."""
 _INSTEAD = "Take the method graph_cut, which accepts any three or more echoes."
 
 
@@ -100,7 +99,7 @@ def estimate_supervised(
         method: One of :data:`TITLES`.
         weights: Of that method; None: those of the package.
         spectrum: Name of the fat spectrum of the least squares.
-        device: One of :data:`DEVICES`.
+        device: One of :data:`..learning.device.DEVICES`.
         progress: Called as progress(done, total); it may raise to stop.
     Raises:
         UnsuitableInputError: a protocol the network was not trained on, magnitudes only, or other weights.
@@ -243,19 +242,3 @@ def load_network(weights: Weights, device: str = "auto"):
     check_shapes(weights, {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()})
     network.load_state_dict({name: torch.from_numpy(np.array(tensor)) for name, tensor in weights.tensors.items()})
     return network.to(choose_device(device)).eval()
-
-
-def choose_device(device: str) -> str:
-    """ "cpu" or "cuda".
-
-    Raises:
-        UnsuitableInputError: unknown, or CUDA asked for and not there.
-    """
-    import torch
-
-    if device not in DEVICES:
-        raise UnsuitableInputError(f"The device needs to be one of {', '.join(DEVICES)}; found {device!r}.")
-    has_cuda = torch.cuda.is_available()
-    if device == "cuda" and not has_cuda:
-        raise UnsuitableInputError("The device cuda needs an NVIDIA GPU; none was found. Take auto or cpu.")
-    return "cuda" if has_cuda and device != "cpu" else "cpu"

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 
 from ..errors import UnsuitableInputError
+from ..learning.device import choose_device
 from ..learning.intervals import bootstrap_interval
 from ..weights import Weights, load_weights, save_weights
 from .fat_spectra import get_spectrum
 from .least_squares import fat_fraction
 from .phantom import default_echo_times_s
 from .signal_model import design_matrix
-from .supervised import TITLES, SupervisedConfig, choose_device, estimate_slice
+from .supervised import TITLES, SupervisedConfig, estimate_slice
 from .supervised_labels import LabelledSlice, digest, make_batch
 from .supervised_networks import MAP_SCALES, make_network
 from .training_slices import SPECTRUM

@@ -9,11 +9,12 @@ import pytest
 
 from liver_models.errors import UnsuitableInputError
 from liver_models.io.study import MultiEchoStudy
+from liver_models.learning.device import choose_device
 from liver_models.mri.fat_spectra import get_spectrum
 from liver_models.mri.least_squares import fat_fraction, solve_water_fat
 from liver_models.mri.pdff import estimate
 from liver_models.mri.signal_model import design_matrix
-from liver_models.mri.supervised import TITLES, check_protocol, choose_device, estimate_supervised, load_network
+from liver_models.mri.supervised import TITLES, check_protocol, estimate_supervised, load_network
 from liver_models.mri.supervised_labels import label_slice, label_slices, make_batch
 from liver_models.mri.supervised_networks import MAP_SCALES, make_network
 from liver_models.mri.supervised_training import PLANS, TrainingPlan, config_of, train
