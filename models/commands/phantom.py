@@ -36,10 +36,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     mri.add_argument("--precession", type=int, choices=(1, -1), default=1, help="-1 stores the conjugate")
     mri.add_argument("--oblique-deg", type=float, default=0.0, help="tilt of the slices")
     mri.add_argument("--format", choices=FORMATS, default="bids", help="what to write (default: %(default)s)")
+    ultrasound = modalities.add_parser(
+        "ultrasound",
+        help="a cohort of rats' livers: B-mode, elastograms, clinical values",
+        description="Simulate a cohort with and without fibrotic NASH: B-mode images, elastograms, clinical values.",
+    )
+    ultrasound.add_argument("--out", metavar="DIR", required=True, help="folder to write; it must be new or empty")
+    ultrasound.add_argument("--subjects", type=int, default=87, help="number of rats (default: %(default)d)")
+    ultrasound.add_argument("--fibrotic", type=int, default=23, help="those with fibrotic NASH (default: %(default)d)")
+    ultrasound.add_argument("--seed", type=int, default=0, help="which cohort (default: %(default)d)")
+    ultrasound.add_argument(
+        "--pairs", type=int, default=3, help="B-mode images, each with an elastogram, of a rat (default: %(default)d)"
+    )
+    ultrasound.add_argument("--size", type=int, default=224, help="pixels of a picture's side (default: %(default)d)")
+    ultrasound.add_argument(
+        "--shortcuts", metavar="ecg,text", help="burn in marks that give the answer away (default: none)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Simulate and write: the study, and its truth in a folder of its own."""
+    """Simulate and write: the study or cohort, and its truth in a folder of its own."""
+    return _run_ultrasound(args) if args.modality == "ultrasound" else _run_mri(args)
+
+
+def _run_mri(args: argparse.Namespace) -> int:
     import numpy as np
 
     from ..errors import UnsuitableInputError
@@ -75,6 +95,23 @@ def run(args: argparse.Namespace) -> int:
             write_ismrm_mat(study, partial / f"{study.case_id}.mat")
         write_truth(truth, study, partial / "derivatives" / TRUTH_FOLDER, vars(args))
     print(f"wrote the simulated study {study.case_id} and its truth to {out}")
+    return 0
+
+
+def _run_ultrasound(args: argparse.Namespace) -> int:
+    from ..errors import UnsuitableInputError
+    from ..mri.pdff_files import whole_folder
+    from ..ultrasound.phantom import simulate_cohort
+    from ..ultrasound.phantom_files import write_cohort
+
+    out = Path(args.out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UnsuitableInputError(f"A phantom needs a new or empty folder; {out} holds something. Choose another.")
+    shortcuts = [name.strip() for name in args.shortcuts.split(",")] if args.shortcuts else ()
+    cohort = simulate_cohort(args.subjects, args.fibrotic, args.seed, args.pairs, args.size, shortcuts)
+    with whole_folder(out) as partial:
+        write_cohort(cohort, partial)
+    print(f"wrote a simulated cohort of {len(cohort)} subjects, {args.fibrotic} fibrotic, and its truth to {out}")
     return 0
 
 
