@@ -15,6 +15,7 @@ SUBCOMMANDS = {
     "import": "import_cases",
     "pdff": "pdff",
     "adapt": "adapt",
+    "nash": "nash",
     "experiment": "experiment",
     "phantom": "phantom",
     "serve": "serve",
@@ -30,7 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Every subcommand and option."""
     parser = argparse.ArgumentParser(
         prog="liverlabel",
-        description="A liver's fat, measured from multi-echo MRI. A research tool, not a medical device.",
+        description="A liver's fat from multi-echo MRI, fibrotic NASH from ultrasound. A research tool, not a medical "
+        "device.",
     )
     parser.add_argument("--version", action="version", version=f"liverlabel {__version__}")
     subparsers = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)

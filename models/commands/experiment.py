@@ -41,10 +41,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     pdff.add_argument("--seed", type=int, default=0, help="which simulated data (default: %(default)d)")
     pdff.add_argument("--size", type=int, default=192, help="voxels across simulated images (default: %(default)d)")
+    nash = experiments.add_parser(
+        "nash",
+        help="models of fibrotic NASH",
+        description="Compare models of fibrotic NASH on a cohort whose answers are known: the paper's tables and "
+        "figures. Running the same command again continues where it stopped.",
+    )
+    nash.add_argument("--out", metavar="DIR", required=True, help="folder of the experiment; new, or one to continue")
+    nash.add_argument(
+        "--cases", metavar="DIR", required=True, help="a cohort of subjects' folders, or a studies folder"
+    )
+    nash.add_argument("--models", metavar="A,B,…", help="models to compare (default: all six)")
+    nash.add_argument("--paper", action="store_true", help="also train as the paper does, shown side by side")
+    nash.add_argument(
+        "--size", choices=("small", "full"), default="small", help="of the networks (default: %(default)s)"
+    )
+    nash.add_argument("--folds", type=int, default=3, help="of the cross-validation by patient (default: %(default)d)")
+    nash.add_argument("--epochs", type=int, help="most epochs of each training (default: the model's)")
+    nash.add_argument("--seed", type=int, default=0, help="of folds and training (default: %(default)d)")
+    nash.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compute what is missing, write the results, print the biases."""
+    """Compute what is missing, write the results, print the main table."""
+    return _run_nash(args) if args.experiment == "nash" else _run_pdff(args)
+
+
+def _run_pdff(args: argparse.Namespace) -> int:
     from ..mri.experiment.options import N_SIMULATED, ExperimentOptions, label
     from ..mri.experiment.run import run_experiment
     from ..mri.pdff_options import METHODS
@@ -70,5 +93,33 @@ def run(args: argparse.Namespace) -> int:
         )
     for refusal in results["tables"].get("not_applicable", ()):
         print(f"note: {label(refusal['method'])} refused {refusal['n_cases']} of the cases. {refusal['reason']}")
+    print(f"wrote {Path(args.out) / 'report.html'}")
+    return 0
+
+
+def _run_nash(args: argparse.Namespace) -> int:
+    from ..ultrasound.experiment.options import NashExperimentOptions
+    from ..ultrasound.experiment.run import run_experiment
+    from ..ultrasound.fusion_options import MODELS
+    from .console import progress_bar
+
+    models = MODELS if args.models is None else tuple(args.models.replace(",", " ").split())
+    options = NashExperimentOptions(
+        models=models,
+        with_paper_mode=args.paper,
+        size=args.size,
+        n_folds=args.folds,
+        seed=args.seed,
+        epochs=args.epochs,
+        device=args.device,
+    )
+    with progress_bar("Comparing") as progress:
+        results = run_experiment(args.out, args.cases, options, progress)
+    if results["data"] != "measured":
+        print(results["data"].replace("_", " ").upper() + " DATA")
+    print(f"{'mode':8}  {'model':22}  {'AUC (95 % CI)':22}  {'accuracy':>8}")
+    for row in results["tables"][f"table4_performance_{results['data']}"]:
+        interval = f"{row['auc']:.3f} ({row['auc_low']:.3f}–{row['auc_high']:.3f})"
+        print(f"{row['mode']:8}  {row['model']:22}  {interval:22}  {row['accuracy']:8.3f}")
     print(f"wrote {Path(args.out) / 'report.html'}")
     return 0

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+METHOD_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Colours of the methods, in their order."""
 SIMULATED_MARK = "SIMULATED DATA"
 """Stands in every figure whose data were computed."""
 DOTS_PER_INCH = 110

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.ticker import LogLocator
 
-from ...reports.figures import Picture, grid, png_of
+from ...reports.figures import METHOD_COLOURS, Picture, grid, png_of
 from ...reports.tables import Table, row_of
 from .options import label
 from .results import LOBES, Results, lobe_groups, values_of
@@ -18,8 +18,6 @@ REGION_STYLES = {"right_lobe": ("#0072b2", "o"), "left_lobe": ("#d55e00", "^")}
 """Colour and marker of each lobe (Okabe and Ito)."""
 METHOD_MARKERS = "o^sDvP*"
 """Markers of the methods, in their order: lines that coincide stay told apart."""
-METHOD_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Colours of the methods, in their order."""
 
 
 def _make_room_for_legend(axis) -> None:
