@@ -82,14 +82,18 @@ setup(
     package_data={"": ["resources/*", "pretrained/*", "*.json", "*.css", "*.md"]},
     include_package_data=False,
     install_requires=REQUIRED,
-    extras_require={"matlab": ["h5py"], "server": SERVER, "test": [
+    extras_require={
+        "matlab": ["h5py"],
+        "server": SERVER,
+        "test": [
             "dcurves",
             "jsonschema",
             "mapie",
             "pytest>=8",
             "pytest-timeout",
             "statsmodels",
-        ]},
+        ],
+    },
     entry_points={
         "console_scripts": [
             "liverlabel = liver_models.__main__:main",

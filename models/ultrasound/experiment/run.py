@@ -22,6 +22,7 @@ from .figures import calibration_figure, decision_figure, explanation_figure, ro
 from .options import PAPER_SOURCE, NashExperimentOptions
 from .results import Results
 from .tables import (
+    answer_table,
     characteristics_table,
     clinical_columns,
     difference_table,
@@ -128,7 +129,15 @@ def _sections(results: Results, subjects, data) -> list[tuple[str, list[Table | 
             "The cohort",
             [characteristics_table(columns, results.labels, data), odds_table(columns, results.labels, data)],
         ),
-        ("The models", [fold_table(results, data), performance_table(results, data), difference_table(results, data)]),
+        (
+            "The models",
+            [
+                fold_table(results, data),
+                performance_table(results, data),
+                difference_table(results, data),
+                answer_table(results, data),
+            ],
+        ),
         ("What they look at", [explanation_figure(results, data)]),
         (
             "What they are worth",

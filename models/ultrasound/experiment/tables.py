@@ -233,6 +233,22 @@ def performance_table(results: Results, data: str) -> Table:
     )
 
 
+def answer_table(results: Results, data: str) -> Table:
+    """Every subject's out-of-fold answer; a file only."""
+    rows = []
+    for (model, mode), pooled in results.pooled.items():
+        for k, case_id in enumerate(results.case_ids):
+            answers = pooled.sets[k]
+            rows.append(
+                row_of(
+                    mode=mode, model=model, case=case_id, fold=int(pooled.folds[k]), logit=pooled.logits[k],
+                    probability=pooled.probability[k], is_fibrotic_nash=bool(results.labels[k]),
+                    is_covered=bool(results.labels[k]) in answers or not answers, is_abstention=len(answers) != 1,
+                )
+            )  # fmt: skip
+    return Table(f"answers_{data}", "Answers", "Of every subject, out of fold.", (), tuple(rows))
+
+
 def _image_auc(results: Results, model: str, mode: str):
     logits, truth = [], []
     for unit in results.fold_units(model, mode):
