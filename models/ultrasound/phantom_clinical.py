@@ -65,23 +65,23 @@ QUANTITIES: Mapping[str, Quantity] = {
     "stiffness_kpa": Quantity(Quartiles(3.8, 4.3, 4.8), Quartiles(5.1, 6.2, 6.8), (2.4, 16.0), 0.35),
     "fat_percent": Quantity(Quartiles(6.0, 11.0, 18.0), Quartiles(11.0, 17.0, 25.0), (0.5, 45.0), 0.35),
     "fibrosis": Quantity(Normal(0.25, 0.15), Normal(0.40, 0.20), (0.0, 1.0), 0.35),
-    "weight_g": Quantity(Normal(479.4, 90.2), Normal(583.3, 62.5), (200.0, 900.0), 0.15),
+    "weight_g": Quantity(Normal(479.4, 90.2), Normal(583.3, 62.5), (200.0, 900.0), 0.15, ("injury", 0.7)),
     "alt_u_per_l": Quantity(
-        Quartiles(30.0, 37.0, 66.5), Quartiles(62.5, 113.0, 302.0), (8.0, 3000.0), 0.35, ("enzymes", 0.92)
+        Quartiles(30.0, 37.0, 66.5), Quartiles(62.5, 113.0, 302.0), (8.0, 3000.0), 0.35, ("injury", 0.92)
     ),
     "ast_u_per_l": Quantity(
-        Quartiles(68.8, 86.0, 200.2), Quartiles(186.0, 440.0, 580.5), (20.0, 5000.0), 0.35, ("enzymes", 0.92)
+        Quartiles(68.8, 86.0, 200.2), Quartiles(186.0, 440.0, 580.5), (20.0, 5000.0), 0.35, ("injury", 0.92)
     ),
-    "ggt_u_per_l": Quantity(Quartiles(1.0, 1.0, 2.0), Quartiles(1.5, 2.0, 11.0), (0.5, 200.0), 0.2),
-    "chol_mmol_per_l": Quantity(Normal(1.9, 0.4), Normal(1.7, 0.5), (0.5, 5.0), 0.1, ("lipids", 0.7)),
+    "ggt_u_per_l": Quantity(Quartiles(1.0, 1.0, 2.0), Quartiles(1.5, 2.0, 11.0), (0.5, 200.0), 0.2, ("injury", 0.8)),
+    "chol_mmol_per_l": Quantity(Normal(1.9, 0.4), Normal(1.7, 0.5), (0.5, 5.0), 0.1, ("lipids", 0.5)),
     "tg_mmol_per_l": Quantity(Normal(0.7, 0.3), Normal(0.8, 0.3), (0.1, 4.0), 0.1),
-    "hdl_c_mmol_per_l": Quantity(Normal(1.0, 0.4), Normal(0.8, 0.2), (0.15, 3.0), 0.1, ("lipids", 0.7)),
-    "ldl_c_mmol_per_l": Quantity(Normal(0.3, 0.1), Normal(0.4, 0.2), (0.04, 2.0), 0.1, ("lipids", 0.5)),
+    "hdl_c_mmol_per_l": Quantity(Normal(1.0, 0.4), Normal(0.8, 0.2), (0.15, 3.0), 0.1, ("lipids", 0.5)),
+    "ldl_c_mmol_per_l": Quantity(Normal(0.3, 0.1), Normal(0.4, 0.2), (0.04, 2.0), 0.1, ("injury", 0.5)),
 }
 """Clinical values and stiffness as published; fat (percent of the liver's volume) and fibrosis (how coarse the texture
 is, 0 to 1) by choice. The order is the order of the draws."""
 _NOT_CLINICAL = ("stiffness_kpa", "fat_percent", "fibrosis")
-_FACTORS = ("enzymes", "lipids")
+_FACTORS = ("injury", "lipids")
 
 
 @dataclass(frozen=True)
