@@ -28,7 +28,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, help="keeps the checkpoint")
-    parser.add_argument("--subjects", type=int, default=174, help="of both cohorts, a quarter with fibrotic NASH")
+    parser.add_argument("--subjects", type=int, default=131, help="of both cohorts, a quarter with fibrotic NASH")
     parser.add_argument("--size", choices=("small", "full"), default="small")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--device", default="cpu")

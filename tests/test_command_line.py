@@ -250,13 +250,17 @@ def started(monkeypatch) -> dict:
 
 def test_an_empty_studies_folder_gets_simulated_cases_before_the_server_starts(started, tmp_path):
     from liver_models.io.reading import read_study
+    from liver_models.ultrasound.reading import read_subject
 
     studies = tmp_path / "studies"
     main(["serve", "--studies", str(studies), "--port", "8123"])
     cases = sorted(studies.glob("*.case.json"))
-    assert len(cases) == 3
+    assert len(cases) == 5
     for case in cases:
-        assert case.name.startswith("simulated-") and read_study(case).is_simulated
+        is_rat = case.name.startswith("simulated-rat-")
+        found = read_subject(case) if is_rat else read_study(case)
+        assert case.name.startswith("simulated-") and found.is_simulated
+        assert not is_rat or found.is_fibrotic_nash is None
     assert started["argv"][1:4] == ["-m", "liver_apps.entry", "start_server"]
     assert started["argv"][started["argv"].index("--port") + 1] == "8123"
     assert (Path(started["argv"][started["argv"].index("--app") + 1]) / "main.py").is_file()

@@ -8,12 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from liver_apps.liver.lib import pdff_job
+from liver_apps.liver.lib import nash_job, pdff_job
 from liver_apps.liver.lib.datastore import StudiesDatastore
 from liver_apps.liver.lib.failures import UnknownNameError
+from liver_apps.liver.lib.nash_task import NashTask
 from liver_apps.liver.lib.pdff_task import PdffTask
 from liver_apps.liver.lib.published import PublishedWeights
 from liver_apps.liver.lib.settings import ServerSettings
+from liver_apps.liver.lib.trainers.base import Trainer
+from liver_apps.liver.lib.trainers.nash import NashTrainer
 from liver_apps.liver.lib.trainers.pdff import PdffTrainer
 from liver_apps.liver.lib.trainers.runner import TrainingRunner
 from liver_apps.liver.lib.worker import Worker
@@ -37,7 +40,10 @@ class LiverApp(MONAILabelApp):
                 "Start it "
                 "with the 'monailabel' command of LiverLabel, or 'liverlabel serve'."
             )
-        self.published = PublishedWeights(Path(studies) / "models" / "pdff", pdff_job.ARCHITECTURE)
+        self.published = {
+            "pdff": PublishedWeights(Path(studies) / "models" / "pdff", pdff_job.ARCHITECTURE),
+            "fibrotic_nash": PublishedWeights(Path(studies) / "models" / "fibrotic_nash", nash_job.ARCHITECTURE),
+        }
         self.trainings = TrainingRunner()
         self.worker = Worker(pdff_job.prepare, ServerSettings.from_environment().max_waiting)
         super().__init__(
@@ -45,7 +51,7 @@ class LiverApp(MONAILabelApp):
             studies=studies,
             conf=conf,
             name="LiverLabel",
-            description="The liver's fat from multi-echo MRI. A research tool, not a medical device.",
+            description="The liver's fat from MRI, fibrotic NASH from ultrasound. Research tool, not a medical device.",
             version=__version__,
         )
 
@@ -53,15 +59,21 @@ class LiverApp(MONAILabelApp):
         """The studies folder."""
         return StudiesDatastore(self.studies)
 
-    def init_infers(self) -> dict[str, PdffTask]:
+    def init_infers(self) -> dict[str, PdffTask | NashTask]:
         """The table of tasks."""
-        return {"pdff": PdffTask(self.worker, self.published.folder)}
+        return {
+            "pdff": PdffTask(self.worker, self.published["pdff"].folder),
+            "fibrotic_nash": NashTask(self.worker, self.published["fibrotic_nash"].folder),
+        }
 
-    def init_trainers(self) -> dict[str, PdffTrainer]:
+    def init_trainers(self) -> dict[str, Trainer]:
         """The table of trainers."""
-        return {"pdff": PdffTrainer(self.trainings, self.published, self.datastore())}
+        return {
+            "pdff": PdffTrainer(self.trainings, self.published["pdff"], self.datastore()),
+            "fibrotic_nash": NashTrainer(self.trainings, self.published["fibrotic_nash"], self.datastore()),
+        }
 
-    def task(self, name: str) -> PdffTask:
+    def task(self, name: str) -> PdffTask | NashTask:
         """The task of that name.
 
         Raises:

@@ -23,7 +23,7 @@ from .lib import errors, guards
 from .lib.access import AccessControl
 from .lib.cases import listed_cases
 from .lib.failures import UnknownNameError
-from .lib.pdff_task import MapSet
+from .lib.map_set import MapSet
 from .lib.replies import json_part, map_part, multipart_response
 from .lib.requests import InferRequest, checked_params, read_request
 from .lib.settings import ServerSettings
@@ -32,6 +32,8 @@ from .lib.train_routes import add_train_routes
 from .lib.uploads import received, without_folder
 
 DEFAULT_ROI_TAG = "final"
+CLASS_LABEL_SUFFIX = ".label.json"
+"""How the name of a stored answer ends; it lies under the same tag as a region."""
 
 
 def create_app(settings: ServerSettings) -> FastAPI:
@@ -167,10 +169,13 @@ def _add_stock_infer(app: FastAPI, settings: ServerSettings) -> None:
             )
         if output == "json":
             return answer.reply
-        first = task.fields[0]
+        first = next(iter(answer.maps.items()), None)
+        if first is None and output == "image":
+            raise UnsuitableInputError("This case's answer holds no map. Ask for output=json.")
         if output == "image":
-            return Response(answer.maps[first], media_type="application/gzip")
-        return multipart_response([json_part("params", answer.reply), map_part(first, answer.maps[first], "image")])
+            return Response(first[1], media_type="application/gzip")
+        maps = [] if first is None else [map_part(*first, "image")]
+        return multipart_response([json_part("params", answer.reply), *maps])
 
 
 def _measure_stored(task: Any, image: str, params: Any, roi_tag: str | None, request_id: str | None) -> MapSet:
@@ -182,11 +187,14 @@ def _measure_stored(task: Any, image: str, params: Any, roi_tag: str | None, req
         raise UnknownNameError(
             f"The case {image!r} has no label under the tag {roi_tag!r}. GET /liver/cases lists its labels."
         )
+    if roi is not None and roi.name.endswith(CLASS_LABEL_SUFFIX):
+        roi = None  # An answer, not a region.
     try:
         answer = task.measure(source, params, roi=roi, request_id=request_id)
     except UnsuitableInputError as error:
         raise UnsuitableInputError(without_folder(str(error), source.parent)) from error
-    datastore.save_maps(image, answer.maps, {"model": task.name, "version": __version__})
+    if answer.maps:
+        datastore.save_maps(image, answer.maps, {"model": task.name, "version": __version__})
     return answer
 
 

@@ -19,6 +19,8 @@ SAMPLE_CASES = {
     "simulated-vials": {"kind": "vials", "snr": 60.0},
 }
 """Id of a sample case -> how it is simulated."""
+N_SAMPLE_RATS, SAMPLE_SEED = 2, 3
+"""Simulated subjects with ultrasound among the sample cases, and which."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,11 +72,14 @@ def make_sample_cases(studies: Path) -> None:
     Args:
         studies: The studies folder; made if it does not exist.
     """
+    from ..io.class_label import class_label_path
     from ..io.export import write_bids, write_dicom, write_ismrm_mat
     from ..io.importer import import_source
     from ..mri.phantom import make_phantom
+    from ..ultrasound.phantom import simulate_cohort
+    from ..ultrasound.phantom_files import write_cohort
 
-    print(f"Making {len(SAMPLE_CASES)} simulated sample cases in {studies}", flush=True)
+    print(f"Making {len(SAMPLE_CASES) + N_SAMPLE_RATS} simulated sample cases in {studies}", flush=True)
     writers = (write_dicom, write_bids, lambda study, folder: write_ismrm_mat(study, folder / f"{study.case_id}.mat"))
     for (case_id, settings), write in zip(SAMPLE_CASES.items(), writers, strict=True):
         study, _ = make_phantom(**settings)
@@ -84,3 +89,10 @@ def make_sample_cases(studies: Path) -> None:
             write(study.with_fields(case_id=case_id, patient_id=case_id), folder)
             import_source(folder, studies, case_id=case_id)
         print(f"  {case_id}", flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "simulated-rats"
+        write_cohort(simulate_cohort(N_SAMPLE_RATS, 1, seed=SAMPLE_SEED), folder)
+        # Without answers: a reader gives them, and the server asks for them.
+        for case_id in import_source(folder, studies).case_ids:
+            class_label_path(studies, case_id).unlink(missing_ok=True)
+            print(f"  {case_id}", flush=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from tiny_subjects import tiny_cohort, tiny_subject
 
 from liver_models.errors import UnsuitableInputError
 from liver_models.ultrasound.fusion import FusionModel, predict, predict_logits
@@ -28,8 +29,6 @@ from liver_models.ultrasound.fusion_training import ARCHITECTURE, train_fusion
 from liver_models.ultrasound.imagenet_weights import load_imagenet
 from liver_models.ultrasound.subject import ImagePair, UltrasoundSubject
 from liver_models.weights import Weights, load_weights, save_weights
-
-from tiny_subjects import tiny_cohort, tiny_subject
 
 QUICK = FusionOptions(epochs=6, learning_rate=3e-3)
 

@@ -10,6 +10,10 @@ from liver_models.io.case import CASE_SUFFIX
 from liver_models.mri.maps import VOLUME_FIELDS
 
 from .datastore import StudiesDatastore
+from .nash_job import GRAD_CAM
+
+MAP_NAMES = (*VOLUME_FIELDS, GRAD_CAM)
+"""Tags under which results lie; every other one holds a reader's label."""
 
 
 def listed_cases(datastore: StudiesDatastore) -> list[dict[str, Any]]:
@@ -28,8 +32,8 @@ def listed_cases(datastore: StudiesDatastore) -> list[dict[str, Any]]:
                 "id": case_id,
                 "kind": "case" if is_case else "image",
                 "is_simulated": _is_simulated(str(path), path.stat().st_mtime_ns) if is_case else None,
-                "maps": [name for name in VOLUME_FIELDS if name in tags],
-                "labels": [tag for tag in tags if tag not in VOLUME_FIELDS],
+                "maps": [name for name in MAP_NAMES if name in tags],
+                "labels": [tag for tag in tags if tag not in MAP_NAMES],
             }
         )
     return listed

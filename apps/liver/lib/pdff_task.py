@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,8 @@ from liver_models.reports.notice import RESEARCH_NOTICE
 from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 
 from . import pdff_job
+from .map_set import CLIENT_KEYS, MapSet
 from .worker import Worker
-
-CLIENT_KEYS = frozenset(("client_id", "description", "device", "model", "result_dtype", "result_extension", "logging"))
-"""What MONAI Label's clients add to every request; it says nothing about the task."""
-
-
-@dataclass(frozen=True)
-class MapSet:
-    """The answer to one request."""
-
-    reply: dict[str, Any]
-    """What is sent as JSON; its ``result`` is what ``result.json`` holds."""
-    maps: dict[str, bytes]
-    """Compressed NIfTI of each map, by name, in the order they are sent."""
 
 
 class PdffTask(InferTask):
