@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage, stats
+from scipy import ndimage, special, stats
 
 from .splits import split_by_patient
 
 N_FOLDS = 5
 N_REPEATS = 2
+_C = 0.1
+_MOST_STEPS = 30
 MIN_PATIENTS_A_LABEL = N_FOLDS
 """With fewer, a fold would have none of one label."""
 GRID = 4
@@ -89,8 +91,6 @@ def shortcut_test(features: np.ndarray, labels: np.ndarray, *, seed: int, n_perm
         seed: Of folds and permutations.
         n_permutations: More give a finer p value.
     """
-    from sklearn.linear_model import LogisticRegression
-
     features = features.astype(np.float64)
     varies = np.ptp(features, axis=0) > 1e-9
     weights = np.zeros(features.shape[1])
@@ -99,10 +99,9 @@ def shortcut_test(features: np.ndarray, labels: np.ndarray, *, seed: int, n_perm
     used = features[:, varies]
     names = [f"{i:06d}" for i in range(len(labels))]
     fractions = {str(fold): 1 / N_FOLDS for fold in range(N_FOLDS)}
-    # The bound on standardised values keeps one odd patient of a sparse feature from ruling the fit.
-    model = LogisticRegression(C=0.1, solver="newton-cholesky", max_iter=50)
 
     def standardised(fitted, applied):
+        # The bound keeps one odd patient of a sparse feature from ruling the scores.
         spread = fitted.std(axis=0)
         return np.clip((applied - fitted.mean(axis=0)) / np.where(spread > 1e-9, spread, 1), -5, 5)
 
@@ -113,8 +112,9 @@ def shortcut_test(features: np.ndarray, labels: np.ndarray, *, seed: int, n_perm
             scores = np.zeros(len(answers))
             for fold in parts.values():
                 rest = np.setdiff1d(np.arange(len(answers)), fold, assume_unique=True)
-                model.fit(standardised(used[rest], used[rest]), answers[rest])
-                scores[fold] = model.decision_function(standardised(used[rest], used[fold]))
+                slope = logistic_fit(standardised(used[rest], used[rest]), answers[rest])
+                # Intercepts of folds are left out: they follow the share of positives, which is the same in each.
+                scores[fold] = standardised(used[rest], used[fold]) @ slope
             areas.append(_auc(scores, answers))
         return float(np.mean(areas))
 
@@ -122,8 +122,34 @@ def shortcut_test(features: np.ndarray, labels: np.ndarray, *, seed: int, n_perm
     fold_seeds = rng.integers(2**31, size=n_permutations + 1)
     found = area(labels, int(fold_seeds[0]))
     reached = sum(area(rng.permutation(labels), int(one)) >= found - 1e-12 for one in fold_seeds[1:])
-    weights[varies] = model.fit(standardised(used, used), labels).coef_[0]
+    weights[varies] = logistic_fit(standardised(used, used), labels)
     return ShortcutTest(found, (1 + reached) / (1 + n_permutations), weights)
+
+
+def logistic_fit(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Slopes of logistic regression with ridge penalty |w|²/(2C), C = 0.1, and a free intercept, by Newton's method.
+
+    The optimum of scikit-learn's LogisticRegression(C=0.1) in a tenth of its time, which goes into checks of input:
+    the permutation test fits some thousands of times.
+
+    Args:
+        features: Standardised, shape (n, n_features).
+        labels: Shape (n,), bool; both occur.
+    Returns:
+        Shape (n_features,).
+    """
+    design = np.column_stack([features, np.ones(len(labels))])
+    penalty = np.append(np.full(features.shape[1], 1 / _C), 0.0)
+    w = np.zeros(design.shape[1])
+    for _ in range(_MOST_STEPS):
+        p = special.expit(design @ w)
+        gradient = design.T @ (p - labels) + penalty * w
+        if np.abs(gradient).max() < 1e-6:
+            break
+        curvature = (design.T * (p * (1 - p))) @ design
+        curvature[np.diag_indices_from(curvature)] += penalty
+        w -= np.linalg.solve(curvature, gradient)
+    return w[:-1]
 
 
 def association_p_value(groups: Sequence[str], labels: np.ndarray, *, seed: int, n_permutations: int) -> float:

@@ -11,6 +11,7 @@ import pytest
 
 from liver_models.errors import UnsuitableInputError
 from liver_models.learning.audit import AuditSample, audit
+from liver_models.learning.shortcuts import logistic_fit
 
 SHAPE = (96, 128)
 
@@ -160,3 +161,13 @@ def test_what_cannot_be_audited_is_refused(samples, sentence):
 def test_too_few_permutations_are_refused():
     with pytest.raises(UnsuitableInputError, match="at least 99 permutations"):
         audit(cohort(2), n_permutations=50)
+
+
+def test_the_fit_is_that_of_scikit_learn():
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 7))
+    labels = features[:, 0] + rng.normal(size=60) > 0.5
+    expected = LogisticRegression(C=0.1, tol=1e-9).fit(features, labels).coef_[0]
+    assert np.allclose(logistic_fit(features, labels), expected, atol=1e-5)
