@@ -57,11 +57,11 @@ def the(report, kind):
 
 
 def test_a_mark_in_most_positives_is_flagged_and_one_that_is_absent_is_not():
-    flagged = sum(
-        "shortcut" in kinds(audit(cohort(seed=seed, marked=lambda label, rng: label and rng.random() < 0.8)))
-        for seed in range(10)
-    )
-    clean = sum("shortcut" not in kinds(audit(cohort(seed=seed))) for seed in range(10))
+    def often(label, rng):
+        return label and rng.random() < 0.8
+
+    flagged = sum("shortcut" in kinds(audit(cohort(seed=seed, marked=often), n_permutations=99)) for seed in range(10))
+    clean = sum("shortcut" not in kinds(audit(cohort(seed=seed), n_permutations=99)) for seed in range(10))
     assert flagged >= 9
     assert clean >= 9
 
