@@ -1,0 +1,291 @@
+"""What is wrong with an image cohort before anything is trained on it: overlaps, copies and shortcuts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import UnsuitableInputError
+from .perceptual_hash import MAX_DISTANCE, MIN_CORRELATION, duplicate_groups, perceptual_hash
+from .shortcuts import MARGIN_FEATURES, MIN_PATIENTS_A_LABEL, association_p_value, margin_features, shortcut_test
+
+ALPHA = 0.01
+"""P value up to which a shortcut or an association is a finding."""
+_N_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class AuditSample:
+    """One image of a cohort; its pixels are read when they are needed, and not kept."""
+
+    name: str
+    """Of the image; no two are the same."""
+    patient_id: str
+    """Of whom it is."""
+    label: bool | None
+    """The known answer; None: not known."""
+    image: Callable[[], np.ndarray]
+    """Gives grey levels, shape (rows, columns), uint8, with all that is burned in."""
+    tissue: Callable[[np.ndarray], np.ndarray] | None = None
+    """Gives the tissue of that image, same shape, bool; None: not known, and the margin is not examined."""
+    sha256: str | None = None
+    """Hex digest of the image's bytes; None: not known."""
+    part: str | None = None
+    """Of a split, such as train or test."""
+    source: str | None = None
+    """Scanner, hospital or data set."""
+    is_simulated: bool = False
+    """True when the image was computed."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to mend or to know."""
+
+    kind: str
+    """patient_overlap, byte_duplicates, same_patient_two_ids, copies_across_parts, shortcut, source_confounding,
+    simulation_confounding or not_examined."""
+    severity: str
+    """error: results would be wrong; warning: look at it."""
+    sentence: str
+    """For the user: what was found and what to do."""
+    members: tuple[str, ...] = ()
+    """Names of images; for patient_overlap patients; for a shortcut its features, that of most weight first."""
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """All findings on a cohort."""
+
+    findings: tuple[Finding, ...]
+    """In a fixed order of kinds."""
+    n_images: int
+    """Images examined."""
+    n_patients: int
+    """Patients they are of."""
+    n_labelled_patients: int
+    """Patients with one answer, on whom shortcuts are tested."""
+    shortcut_auc: float | None
+    """Area under the ROC curve of the label predicted from what is not tissue; None: not tested."""
+    shortcut_p_value: float | None
+    """Of the permutation test; None: not tested."""
+    seed: int
+    """Of folds and permutations."""
+    n_permutations: int
+    """Of each permutation test."""
+
+    def has_errors(self) -> bool:
+        """Whether a finding is an error."""
+        return any(finding.severity == "error" for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of plain values, with the thresholds that were used."""
+        thresholds = {"alpha": ALPHA, "max_distance_bits": MAX_DISTANCE, "min_correlation": MIN_CORRELATION}
+        values = asdict(self)
+        values["findings"] = [{**one, "members": list(one["members"])} for one in values["findings"]]
+        return {"schema": "liverlabel.audit", "schema_version": 1, **values, "thresholds": thresholds}
+
+
+def audit(samples: Sequence[AuditSample], *, seed: int = 0, n_permutations: int = 200) -> AuditReport:
+    """Look for what makes results on a cohort better than they are.
+
+    Patients in two parts; equal files; copies under two patient ids or in two parts; a label that can be predicted
+    from margin, image size, source and simulation. The order of the samples does not matter.
+
+    Args:
+        samples: The cohort's images.
+        seed: Of folds and permutations.
+        n_permutations: Of labels over patients; at least 99, to reach p = 0.01.
+    Raises:
+        UnsuitableInputError: no image, one without patient, a name given twice, a picture that is not grey.
+    """
+    samples = sorted(samples, key=lambda sample: sample.name)
+    _check(samples, n_permutations)
+    hashes, margins, sizes = _read(samples)
+    findings = [*_overlaps(samples), *_byte_duplicates(samples), *_copies(samples, hashes)]
+    shortcut, n_labelled, more = _shortcuts(samples, margins, sizes, seed, n_permutations)
+    return AuditReport(
+        findings=(*findings, *more),
+        n_images=len(samples),
+        n_patients=len({sample.patient_id for sample in samples}),
+        n_labelled_patients=n_labelled,
+        shortcut_auc=shortcut.auc if shortcut else None,
+        shortcut_p_value=shortcut.p_value if shortcut else None,
+        seed=seed,
+        n_permutations=n_permutations,
+    )
+
+
+def _check(samples, n_permutations):
+    if not samples:
+        raise UnsuitableInputError("An audit needs images; the cohort has none. Check the folder.")
+    if n_permutations * ALPHA < 0.99:
+        raise UnsuitableInputError(
+            f"An audit needs at least 99 permutations to reach p = {ALPHA:g}; found {n_permutations}. Ask for more."
+        )
+    missing = [sample.name for sample in samples if not str(sample.patient_id or "").strip()]
+    if missing:
+        raise UnsuitableInputError(
+            f"An audit needs the patient of every image; {_listed(missing)} have none. Enter their patient ids."
+        )
+    twice = sorted({one.name for one, other in zip(samples, samples[1:], strict=False) if one.name == other.name})
+    if twice:
+        raise UnsuitableInputError(
+            f"An audit needs a name of its own for every image; found twice: {_listed(twice)}. Rename them."
+        )
+
+
+def _read(samples):
+    hashes, margins, sizes = [], [], []
+    for sample in samples:
+        try:
+            image = sample.image()
+            if image.ndim != 2 or image.dtype != np.uint8:
+                raise UnsuitableInputError(
+                    f"An audit needs grey images of rows and columns, uint8; found shape {image.shape}, {image.dtype}. "
+                    "Convert it."
+                )
+            tissue = None if sample.tissue is None else sample.tissue(image)
+            hashes.append(perceptual_hash(image, tissue))
+        except UnsuitableInputError as error:
+            raise UnsuitableInputError(f"Image '{sample.name}': {error}") from error
+        margins.append(None if tissue is None else margin_features(image, tissue))
+        sizes.append(image.shape)
+    return hashes, margins, np.array(sizes, dtype=float)
+
+
+def _overlaps(samples):
+    parts = defaultdict(set)
+    for sample in samples:
+        if sample.part is not None:
+            parts[sample.patient_id].add(sample.part)
+    shared = sorted(patient for patient, names in parts.items() if len(names) > 1)
+    if shared:
+        yield Finding(
+            "patient_overlap",
+            "error",
+            f"{len(shared)} patient(s) are in more than one part: {_listed(shared)}. Split by patient.",
+            tuple(shared),
+        )
+
+
+def _byte_duplicates(samples):
+    files = defaultdict(list)
+    for sample in samples:
+        if sample.sha256 is not None:
+            files[sample.sha256].append(sample)
+    for same in files.values():
+        if len(same) > 1:
+            across = len({one.patient_id for one in same}) > 1 or len(_parts(same)) > 1
+            yield Finding(
+                "byte_duplicates",
+                "error" if across else "warning",
+                f"{len(same)} images are the same bytes{_across(same)}: {_listed(_names(same))}. Keep one.",
+                _names(same),
+            )
+
+
+def _copies(samples, hashes):
+    by_patients = defaultdict(list)
+    for group in duplicate_groups(hashes):
+        same = [samples[i] for i in group]
+        if len({one.patient_id for one in same}) > 1:
+            by_patients[tuple(sorted({one.patient_id for one in same}))] += same
+        elif len(_parts(same)) > 1:
+            yield Finding(
+                "copies_across_parts",
+                "error",
+                f"{len(same)} images are copies of one another{_across(same)}: {_listed(_names(same))}. Keep them in "
+                "one part.",
+                _names(same),
+            )
+    for patients, same in by_patients.items():
+        labels = {one.label for one in same} - {None}
+        contradiction = " Their labels contradict each other." if len(labels) > 1 else ""
+        yield Finding(
+            "same_patient_two_ids",
+            "error",
+            f"The same patient seems to have {len(patients)} ids, {_listed(patients)}: {len(same)} images are copies "
+            f"of one another{_across(same)}.{contradiction} Give them one patient id.",
+            _names(same),
+        )
+
+
+def _shortcuts(samples, margins, sizes, seed, n_permutations):
+    rows = defaultdict(list)
+    for i, sample in enumerate(samples):
+        if sample.label is not None:
+            rows[sample.patient_id].append(i)
+    labels_of = {patient: {bool(samples[i].label) for i in found} for patient, found in rows.items()}
+    patients = sorted(patient for patient, labels in labels_of.items() if len(labels) == 1)
+    labels = np.array([labels_of[patient] == {True} for patient in patients], dtype=bool)
+    findings = []
+    if len(patients) < len(rows):
+        mixed = sorted(set(rows) - set(patients))
+        sentence = f"{len(mixed)} patient(s) have both answers and are left out of the test of shortcuts: "
+        findings.append(Finding("not_examined", "warning", f"{sentence}{_listed(mixed)}. Check them.", tuple(mixed)))
+    fewest = int(min(labels.sum(), (~labels).sum()))
+    if fewest < MIN_PATIENTS_A_LABEL:
+        sentence = (
+            f"Shortcuts need {MIN_PATIENTS_A_LABEL} patients of each answer; the rarer one here has {fewest}. They "
+            "were not tested."
+        )
+        return None, len(patients), [*findings, Finding("not_examined", "warning", sentence)]
+    sources = ["" if sample.source is None else str(sample.source) for sample in samples]
+    kinds = sorted(set(sources))
+    features = [sizes, np.array([[sample.is_simulated] for sample in samples], dtype=float)]
+    names = ["rows", "columns", "is simulated"]
+    if len(kinds) > 1:
+        features.append(np.array([[source == kind for kind in kinds] for source in sources], dtype=float))
+        names += [f"source {kind or 'not known'}" for kind in kinds]
+    if all(margin is not None for margin in margins):
+        features.append(np.stack(margins))
+        names += MARGIN_FEATURES
+    else:
+        sentence = "The margin was not examined: the tissue is not known in every image. Give its mask."
+        findings.append(Finding("not_examined", "warning", sentence))
+    features = np.concatenate(features, axis=1)
+    means = np.stack([features[rows[patient]].mean(axis=0) for patient in patients])
+    shortcut = shortcut_test(means, labels, seed=seed, n_permutations=n_permutations)
+    if shortcut.p_value <= ALPHA:
+        order = [i for i in np.argsort(-np.abs(shortcut.weights), kind="stable") if shortcut.weights[i]][:_N_SHOWN]
+        members = tuple(names[i] for i in order)
+        sentence = (
+            f"The answer can be predicted from what is not tissue: AUC {shortcut.auc:.2f} over {len(patients)} "
+            f"patients left out in turn, p = {shortcut.p_value:.3f}, most by {_listed(members, 3)}. Mask the margin, "
+            "or balance the cohort."
+        )
+        findings.append(Finding("shortcut", "error", sentence, members))
+    for kind, values, words in (
+        ("source_confounding", sources, "The answer goes with the source"),
+        ("simulation_confounding", [str(s.is_simulated) for s in samples], "The answer goes with being simulated"),
+    ):
+        groups = [" + ".join(sorted({values[i] for i in rows[patient]})) for patient in patients]
+        p_value = association_p_value(groups, labels, seed=seed, n_permutations=n_permutations)
+        if p_value <= ALPHA:
+            sentence = f"{words}: p = {p_value:.2g} over {len(patients)} patients. Balance the answers."
+            findings.append(Finding(kind, "error", sentence, tuple(sorted(set(groups)))))
+    return shortcut, len(patients), findings
+
+
+def _parts(samples):
+    return {sample.part for sample in samples if sample.part is not None}
+
+
+def _names(samples):
+    return tuple(sorted(sample.name for sample in samples))
+
+
+def _across(samples):
+    parts = sorted(_parts(samples))
+    return f" across the parts {', '.join(parts)}" if len(parts) > 1 else ""
+
+
+def _listed(names: Iterable[str], n_shown: int = _N_SHOWN) -> str:
+    names = list(names)
+    more = f" and {len(names) - n_shown} more" if len(names) > n_shown else ""
+    return ", ".join(f"'{name}'" for name in names[:n_shown]) + more
