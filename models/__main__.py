@@ -16,6 +16,7 @@ SUBCOMMANDS = {
     "pdff": "pdff",
     "adapt": "adapt",
     "nash": "nash",
+    "audit": "audit",
     "experiment": "experiment",
     "phantom": "phantom",
     "serve": "serve",
