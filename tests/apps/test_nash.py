@@ -13,6 +13,7 @@ import nibabel
 import numpy as np
 import pytest
 from client import start_server
+from test_contract import IS_REGENERATING, assert_alike, described, golden, write
 
 from liver_models.io.class_label import class_label_path
 from liver_models.io.importer import import_source
@@ -44,7 +45,16 @@ def server(cohort, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answered(server):
-    return server.call("POST", ROUTE, {"image": CASE}).parts()
+    request = golden("fibrotic_nash.request.json")
+    return server.call(request["method"], request["path"], request["json"]).parts()
+
+
+def test_the_reply_is_the_golden_one(answered):
+    told = {"parts": [described(name, content) for name, content in answered.items()]}
+    if IS_REGENERATING:
+        write("fibrotic_nash.reply.json", told)
+        pytest.skip("written anew")
+    assert_alike(told, golden("fibrotic_nash.reply.json"))
 
 
 def test_a_stored_case_is_answered_with_everything_a_reader_needs(answered, server):
