@@ -25,7 +25,8 @@ from ..errors import UnsuitableInputError
 from ..learning.device import choose_device
 from ..learning.probability_calibration import TemperatureCalibration, prior_corrected_logit
 from ..learning.splits import split_by_patient
-from ..weights import Weights, load_weights, save_weights
+from ..weights import Weights
+from .fusion_checkpoint import Checkpoint, arrays_of
 from .fusion_data import Standard, changed, draw_changes, feature_names, features_of, prepare_pairs
 from .fusion_networks import FullBranch, FusionNetwork
 from .fusion_options import EPOCHS, IMAGE_SIZES, LEARNING_RATES, PATIENCE, VALUE_MODELS, FusionOptions
@@ -34,8 +35,6 @@ from .subject import UltrasoundSubject
 
 ARCHITECTURE = "reshy_net"
 """Name on the card of every model's weights."""
-CHECKPOINT = "reshy_net_checkpoint"
-"""Name on the card of a checkpoint."""
 MIN_SUBJECTS, MIN_OF_A_CLASS = 8, 4
 """Subjects to train on, in all and of each class: both parts need both classes."""
 IMAGE_DROPOUT, VALUE_DROPOUT = 0.15, 0.1
@@ -239,7 +238,7 @@ class _Run:
 
     def train(self, folder, progress):
         """Tensors of the best epoch and the curve."""
-        checkpoint = _Checkpoint(folder, self)
+        checkpoint = Checkpoint(folder, self)
         state = checkpoint.load()
         started, first = time.monotonic(), state.epoch
         told = progress or (lambda report: None)
@@ -254,7 +253,7 @@ class _Run:
             state.epoch += 1
             state.curve.append({"epoch": state.epoch, "loss": round(loss, 5), "validation": round(metric, 5)})
             if metric < state.best_metric:
-                state.best_metric, state.best_epoch, state.best = metric, state.epoch, _arrays(self.network)
+                state.best_metric, state.best_epoch, state.best = metric, state.epoch, arrays_of(self.network)
             checkpoint.write(state)
             pace = (time.monotonic() - started) / (state.epoch - first)
             eta = pace * (self.n_epochs - state.epoch)
@@ -361,64 +360,3 @@ def _dropped(present, clinical, generator):
         values, flags = clinical[:, :n_values], clinical[:, n_values:]
         clinical = torch.cat([torch.where(gone, torch.zeros_like(values), values), flags.maximum(gone.float())], dim=1)
     return present, clinical
-
-
-def _arrays(network) -> dict[str, np.ndarray]:
-    return {name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()}
-
-
-@dataclass
-class _State:
-    epoch: int
-    best_epoch: int
-    best_metric: float
-    best: dict
-    curve: list
-
-
-class _Checkpoint:
-    """Network, best network, optimiser and curve of an unfinished training, in one file."""
-
-    def __init__(self, folder, run: _Run):
-        self.path = None if folder is None else Path(folder) / "checkpoint.safetensors"
-        self.run = run
-        kept = {k: v for k, v in asdict(run.options).items() if k not in ("device", "max_minutes", "epochs")}
-        sums = [float(np.asarray(v, np.float64).sum()) for one in run.sets for v in one.pairs.images.values()]
-        self.config = {"options": kept, "data": [*sums, *(int(one.subject_labels.sum()) for one in run.sets)]}
-
-    def load(self) -> _State:
-        state = _State(0, 0, float("inf"), _arrays(self.run.network), [])
-        if self.path is None or not self.path.exists():
-            return state
-        found = load_weights(self.path, CHECKPOINT)
-        if found.card["config"] != self.config:
-            raise UnsuitableInputError(
-                f"Going on needs the same options and subjects; the checkpoint in {self.path.parent.name} is of "
-                "another "
-                "training. Begin in a new folder, or remove it."
-            )
-        parts = {"now": {}, "best": {}, "adam": {}}
-        for name, value in found.tensors.items():
-            part, _, rest = name.partition("/")
-            parts[part][rest] = torch.from_numpy(np.array(value))
-        self.run.network.load_state_dict(parts["now"])
-        optimiser = self.run.optimiser.state_dict()
-        for name, value in parts["adam"].items():
-            number, _, key = name.partition(".")
-            optimiser["state"].setdefault(int(number), {})[key] = value
-        self.run.optimiser.load_state_dict(optimiser)
-        best = {name: value.numpy() for name, value in parts["best"].items()}
-        card = found.card
-        return _State(card["epoch"], card["best_epoch"], card["best_metric"], best, card["curve"])
-
-    def write(self, state: _State) -> None:
-        if self.path is None:
-            return
-        tensors = {f"now/{name}": value for name, value in _arrays(self.run.network).items()}
-        tensors |= {f"best/{name}": value for name, value in state.best.items()}
-        for number, one in self.run.optimiser.state_dict()["state"].items():
-            tensors |= {f"adam/{number}.{key}": value.detach().cpu().numpy().copy() for key, value in one.items()}
-        card = {"architecture": CHECKPOINT, "config": self.config, "epoch": state.epoch}
-        card |= {"best_epoch": state.best_epoch, "best_metric": state.best_metric, "curve": state.curve}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        save_weights(self.path, tensors, card)
