@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,8 +44,7 @@ class Checkpoint:
         self.path = None if folder is None else Path(folder) / "checkpoint.safetensors"
         self.run = run
         kept = {k: v for k, v in asdict(run.options).items() if k not in ("device", "max_minutes", "epochs")}
-        sums = [float(np.asarray(v, np.float64).sum()) for one in run.sets for v in one.pairs.images.values()]
-        self.config = {"options": kept, "data": [*sums, *(int(one.subject_labels.sum()) for one in run.sets)]}
+        self.config = {"options": kept, "data": _digest(run.sets)}
 
     def load(self) -> TrainingState:
         """The state to go on from; fills the run's network and optimiser.
@@ -88,3 +88,14 @@ class Checkpoint:
         card |= {"best_epoch": state.best_epoch, "best_metric": state.best_metric, "curve": state.curve}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         save_weights(self.path, tensors, card)
+
+
+def _digest(sets) -> str:
+    """SHA-256 of all that is learnt from and stopped by: images, which are there, values, answers, whose they are."""
+    digest = hashlib.sha256()
+    for one in sets:
+        arrays = [*one.pairs.images.values(), *one.pairs.present.values(), one.pairs.subject, one.subject_labels]
+        arrays += [] if one.clinical is None else [one.clinical.numpy()]
+        for array in arrays:
+            digest.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -166,6 +166,7 @@ class FullBranch(nn.Module):
             spatial_dims=2, n_input_channels=3, num_classes=1, conv1_t_stride=2, bias_downsample=False
         )
         self.resnet.fc = nn.Identity()
+        self.n_frozen = 0
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (n, 1 to 3 channels, 224, 224) -> (n, 512, 7, 7)."""
@@ -177,6 +178,19 @@ class FullBranch(nn.Module):
 
     def freeze(self, n_stages: int) -> None:
         """Stop training the stem and the first stages; their statistics stay as they are, too."""
-        net = self.resnet
-        for part in [net.conv1, net.bn1, net.layer1, net.layer2, net.layer3, net.layer4][: 2 + n_stages]:
+        self.n_frozen = n_stages
+        for part in self._frozen():
             part.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> FullBranch:
+        """As in torch; frozen parts stay in evaluation, else their statistics would follow the new images."""
+        super().train(mode)
+        for part in self._frozen():
+            part.eval()
+        return self
+
+    def _frozen(self):
+        net = self.resnet
+        parts = [net.conv1, net.bn1, net.layer1, net.layer2, net.layer3, net.layer4]
+        return parts[: 2 + self.n_frozen] if self.n_frozen else []

@@ -28,7 +28,7 @@ from ..learning.splits import split_by_patient
 from ..weights import Weights
 from .fusion_checkpoint import Checkpoint, arrays_of
 from .fusion_data import Standard, changed, draw_changes, feature_names, features_of, prepare_pairs
-from .fusion_networks import FullBranch, FusionNetwork
+from .fusion_networks import FusionNetwork
 from .fusion_options import EPOCHS, IMAGE_SIZES, LEARNING_RATES, PATIENCE, VALUE_MODELS, FusionOptions
 from .imagenet_weights import load_imagenet
 from .subject import UltrasoundSubject
@@ -272,9 +272,6 @@ class _Run:
         weights = prepared.sampling_weights()
         order = torch.multinomial(weights, len(prepared.pairs), replacement=True, generator=generator)
         self.network.train()
-        for branch in self.network.branches.values():
-            if self.options.n_frozen_stages and isinstance(branch, FullBranch):
-                branch.resnet.bn1.eval()
         for batch in order.split(self.options.batch_size):
             loss = self.loss(batch, generator)
             self.optimiser.zero_grad()
