@@ -234,6 +234,12 @@ def _check_inputs(model: FusionModel, subject: UltrasoundSubject) -> tuple[tuple
     for kind in model.options.images:
         has = any(has_image(pair, kind, is_paper) for pair in subject.pairs)
         (used if has else missing).append(kind)
+    if is_paper and missing and len(model.options.images) > 1:
+        names = ", ".join(INPUT_NAMES[name] for name in missing)
+        raise UnsuitableInputError(
+            f"A model of the paper mode needs every image that it reads: it never learnt to do without. The case "
+            f"'{subject.case_id}' lacks: {names}. Add it, or take a model of the default mode."
+        )
     known = features_of([subject], model.names)[0] if model.names else ()
     for name, value in zip(model.names, known, strict=True):
         (used if np.isfinite(value) else missing).append(name)

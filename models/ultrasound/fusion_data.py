@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..errors import UnsuitableInputError
 from .subject import CLINICAL_FEATURES, ImagePair, UltrasoundSubject
 
 SWE_FEATURE = "swe_median_kpa"
@@ -69,6 +70,8 @@ def prepare_pairs(subjects: Sequence[UltrasoundSubject], kinds: Sequence[str], s
         kinds: Of "b_mode" and "swe".
         size: Rows and columns of the result.
         is_paper: Elastograms as colours instead of stiffness.
+    Raises:
+        UnsuitableInputError: a black B-mode image, or a region that is not of its image.
     """
     rows, index = {kind: [] for kind in kinds}, []
     for k, subject in enumerate(subjects):
@@ -77,6 +80,8 @@ def prepare_pairs(subjects: Sequence[UltrasoundSubject], kinds: Sequence[str], s
             index.append(k)
             for kind in kinds:
                 is_there = pair is not None and has_image(pair, kind, is_paper)
+                if is_there and kind == "b_mode":
+                    _check_b_mode(pair, subject.case_id)
                 rows[kind].append(image_of(pair, kind, size, is_paper) if is_there else None)
     images, present = {}, {}
     for kind in kinds:
@@ -87,10 +92,25 @@ def prepare_pairs(subjects: Sequence[UltrasoundSubject], kinds: Sequence[str], s
 
 
 def has_image(pair: ImagePair, kind: str, is_paper: bool) -> bool:
-    """Whether a pair has what the networks read of a kind."""
+    """Whether a pair has what the networks read of a kind; an elastogram without one measurement is none."""
     if kind == "b_mode":
         return pair.b_mode is not None
-    return (pair.swe_rgb if is_paper else pair.stiffness_kpa) is not None
+    if is_paper:
+        return pair.swe_rgb is not None
+    return pair.stiffness_kpa is not None and bool(np.isfinite(pair.stiffness_kpa).any())
+
+
+def _check_b_mode(pair: ImagePair, case_id: str) -> None:
+    """Raises UnsuitableInputError: a black image, or a region that is not of this image."""
+    if not pair.b_mode.any():
+        raise UnsuitableInputError(
+            f"The B-mode image '{pair.name}' of '{case_id}' needs tissue; it is black all over. Export it again."
+        )
+    if pair.roi is not None and pair.roi.shape != pair.b_mode.shape:
+        raise UnsuitableInputError(
+            f"The region of '{pair.name}' of '{case_id}' needs the image's shape {pair.b_mode.shape}; found "
+            f"{pair.roi.shape}. Draw it again."
+        )
 
 
 def box_of(pair: ImagePair, kind: str) -> Box:
