@@ -212,6 +212,7 @@ def _how_to_connect(args: argparse.Namespace, token: str | None) -> str:
         f"Address  {address}   (answers in a few seconds)",
         f"Studies  {args.studies}",
         "Tasks    pdff: fat fraction, R2* and field maps of a multi-echo MRI study",
+        "         fibrotic_nash: its probability from ultrasound, elastography and clinical values",
         "Token    none asked: every program that reaches this address is let in"
         if token is None
         else f"Token    {token}",
