@@ -11,6 +11,7 @@ from typing import Any
 from liver_apps.liver.lib import nash_job, pdff_job
 from liver_apps.liver.lib.datastore import StudiesDatastore
 from liver_apps.liver.lib.failures import UnknownNameError
+from liver_apps.liver.lib.map_task import MapTask
 from liver_apps.liver.lib.nash_task import NashTask
 from liver_apps.liver.lib.pdff_task import PdffTask
 from liver_apps.liver.lib.published import PublishedWeights
@@ -59,7 +60,7 @@ class LiverApp(MONAILabelApp):
         """The studies folder."""
         return StudiesDatastore(self.studies)
 
-    def init_infers(self) -> dict[str, PdffTask | NashTask]:
+    def init_infers(self) -> dict[str, MapTask]:
         """The table of tasks."""
         return {
             "pdff": PdffTask(self.worker, self.published["pdff"].folder),
@@ -73,7 +74,7 @@ class LiverApp(MONAILabelApp):
             "fibrotic_nash": NashTrainer(self.trainings, self.published["fibrotic_nash"], self.datastore()),
         }
 
-    def task(self, name: str) -> PdffTask | NashTask:
+    def task(self, name: str) -> MapTask:
         """The task of that name.
 
         Raises:
@@ -93,4 +94,4 @@ class LiverApp(MONAILabelApp):
         task = self.task(request.get("model", ""))
         source = self.datastore().case_source(os.fspath(request.get("image", "")))
         file, result = task({**request, "image": str(source)})
-        return {"label": file, "tag": task.fields[0], "file": file, "params": result}
+        return {"label": file, "tag": next(iter(task.fields)), "file": file, "params": result}

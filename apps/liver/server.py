@@ -23,7 +23,7 @@ from .lib import errors, guards
 from .lib.access import AccessControl
 from .lib.cases import listed_cases
 from .lib.failures import UnknownNameError
-from .lib.map_set import MapSet
+from .lib.map_task import MapSet
 from .lib.replies import json_part, map_part, multipart_response
 from .lib.requests import InferRequest, checked_params, read_request
 from .lib.settings import ServerSettings
