@@ -321,7 +321,7 @@ def _sheet(data: bytes, name: str) -> list[list[object]]:
     try:
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         rows = [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]
-    except Exception as error:
+    except Exception as error:  # A damaged archive makes openpyxl raise whatever its XML reader meets.
         raise UnsuitableInputError(
             f"A whole Excel file (.xlsx) is needed; '{name}' is cut short, damaged or another kind. Save it as CSV."
         ) from error

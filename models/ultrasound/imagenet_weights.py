@@ -81,22 +81,15 @@ def _state(data: bytes) -> dict:
     import pickle
 
     import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
     try:
         if data[:1] == b"P" or data[:2] == b"\x80\x02":  # A zip of torch's, or its older form.
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        from safetensors.torch import load
-
         return load(data)
-    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+    except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
         raise UnsuitableInputError(
             "The ImageNet weights need to be a state dict of tensors, saved by torch or as safetensors; this file is "
-            "not, or "
-            "would run code. Save the state dict alone."
-        ) from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise UnsuitableInputError(
-            "The ImageNet weights need to be a state dict saved by torch or as safetensors; this file is neither."
+            "not, or would run code. Save the state dict alone."
         ) from error

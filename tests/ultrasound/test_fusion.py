@@ -288,3 +288,9 @@ class TestImageNet:
         torch.save({"conv1.weight": Evil()}, path)
         with pytest.raises(UnsuitableInputError, match="would run code"):
             load_imagenet(FullBranch(), str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+
+    def test_a_file_of_another_kind_is_refused(self, tmp_path):
+        path = tmp_path / "notes.safetensors"
+        path.write_bytes(b"no weights at all")
+        with pytest.raises(UnsuitableInputError, match="need to be a state dict of tensors"):
+            load_imagenet(FullBranch(), str(path), hashlib.sha256(path.read_bytes()).hexdigest())
