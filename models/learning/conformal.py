@@ -28,10 +28,16 @@ class SplitConformal:
     """Largest 1 - probability at which "yes" stays possible."""
     threshold_negative: float
     """Largest probability at which "no" stays possible."""
+    is_per_class: bool
+    """Whether the coverage holds in each class by itself, or over both only."""
 
     @classmethod
     def fit(
-        cls, probability: Sequence[float], is_true: Sequence[bool], coverage: float = 0.9, per_class: bool = True
+        cls,
+        probability: Sequence[float],
+        is_true: Sequence[bool],
+        coverage: float = 0.9,
+        per_class: bool | None = None,
     ) -> SplitConformal:
         """The quantile ⌈(n+1)·coverage⌉/n of how little was given to the truth, 1 - p(truth).
 
@@ -41,7 +47,9 @@ class SplitConformal:
             probability: Of cases that were not trained on, shape (n,).
             is_true: Shape (n,).
             coverage: Asked for, within (0, 1).
-            per_class: Hold the coverage in each class by itself, so that a rare one is not paid for by the other.
+            per_class: Hold the coverage in each class by itself, so that a rare one is not paid for by the other, or
+                (False) over both. ``None``: in each class where both have cases enough for their quantile (nine for
+                90 %), over both otherwise, which a class too small would leave without any decision.
         Raises:
             UnsuitableInputError: no case, values outside their range, or a coverage that is none.
         Source: Vovk V et al., Algorithmic Learning in a Random World, 2005, 10.1007/b106715; Sadinle M et al., JASA
@@ -56,10 +64,12 @@ class SplitConformal:
                 f"{int((~((probability >= 0) & (probability <= 1))).sum())} without one."
             )
         score = np.where(is_true, 1 - probability, probability)
+        if per_class is None:
+            per_class = min(is_true.sum(), (~is_true).sum()) >= cases_needed(coverage)
         if not per_class:
             both = _quantile(score, coverage)
-            return cls(float(coverage), both, both)
-        return cls(float(coverage), _quantile(score[is_true], coverage), _quantile(score[~is_true], coverage))
+            return cls(float(coverage), both, both, False)
+        return cls(float(coverage), _quantile(score[is_true], coverage), _quantile(score[~is_true], coverage), True)
 
     def predict(self, probability: Sequence[float]) -> tuple[frozenset, ...]:
         """The answers that stay possible at each probability: {True}, {False}, both, or none."""
@@ -82,12 +92,18 @@ class SplitConformal:
     @classmethod
     def from_json(cls, form: dict[str, Any]) -> SplitConformal:
         """The sets of :meth:`to_json`."""
-        return cls(*(float(form[name]) for name in ("coverage", "threshold_positive", "threshold_negative")))
+        limits = (float(form[name]) for name in ("coverage", "threshold_positive", "threshold_negative"))
+        return cls(*limits, bool(form["is_per_class"]))
 
 
 def is_abstention(answers: frozenset) -> bool:
     """Whether a set leaves the decision open."""
     return len(answers) != 1
+
+
+def cases_needed(coverage: float) -> int:
+    """Fewest calibration cases whose quantile exists: nine for 90 %."""
+    return int(np.ceil(coverage / (1 - coverage) - 1e-9))
 
 
 def _quantile(score, coverage):

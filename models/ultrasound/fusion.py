@@ -47,6 +47,8 @@ class NashAnswer:
     """Whether the probability reaches it."""
     conformal_answers: tuple[bool, ...]
     """Answers that stay possible at 90 % coverage; not exactly one: the model abstains."""
+    coverage_is_per_class: bool
+    """Whether the 90 % hold in each class, or over both, as with fewer than nine calibration subjects of one."""
     inputs_used: tuple[str, ...]
     """Kinds of images and names of values."""
     inputs_missing: tuple[str, ...]
@@ -216,6 +218,7 @@ def predict(
         threshold=float(threshold),
         is_fibrotic_nash=bool(_expit(logit) >= threshold),
         conformal_answers=tuple(sorted(answers)),
+        coverage_is_per_class=conformal.is_per_class,
         inputs_used=used,
         inputs_missing=missing,
         contributions=_contributions(model, maps, values, used, logit),

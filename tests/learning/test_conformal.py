@@ -10,7 +10,7 @@ import pytest
 from scipy.special import expit
 
 from liver_models.errors import UnsuitableInputError
-from liver_models.learning.conformal import ABSTAIN, SplitConformal, is_abstention
+from liver_models.learning.conformal import ABSTAIN, SplitConformal, cases_needed, is_abstention
 
 
 def drawn(n, rng):
@@ -69,6 +69,27 @@ def test_a_case_unlike_all_others_gets_no_answer_which_is_an_abstention():
 def test_too_few_cases_promise_nothing():
     fitted = SplitConformal.fit([0.9, 0.1, 0.2], [True, False, False], 0.9)
     assert fitted.predict([0.999, 0.001]) == (ABSTAIN, ABSTAIN)
+
+
+@pytest.mark.parametrize(("coverage", "n"), [(0.9, 9), (0.8, 4), (0.95, 19)])
+def test_fewest_cases_of_a_quantile(coverage, n):
+    assert cases_needed(coverage) == n
+    for size, is_decided in ((n - 1, False), (n, True)):
+        fitted = SplitConformal.fit([0.01] * size, [False] * size, coverage, per_class=False)
+        assert (fitted.threshold_negative < 1) == is_decided
+
+
+def test_a_class_too_small_by_itself_is_pooled_and_the_sets_still_cover():
+    rng, held = np.random.default_rng(3), []
+    for _ in range(400):
+        probability, is_true = drawn(14, rng)
+        fitted = SplitConformal.fit(probability, is_true, 0.9)
+        assert not fitted.is_per_class
+        probability, is_true = drawn(40, rng)
+        held += [bool(t) in answers for answers, t in zip(fitted.predict(probability), is_true, strict=True)]
+    assert 0.89 <= np.mean(held) <= 0.95
+    many = SplitConformal.fit(*drawn(200, rng), 0.9)
+    assert many.is_per_class
 
 
 def test_it_survives_json():
