@@ -17,6 +17,7 @@ from ..errors import UnsuitableInputError
 from ..io.study import MultiEchoStudy
 from ..learning.device import DEVICES, choose_device
 from ..learning.splits import split_by_patient
+from ..learning.training_progress import TrainingProgress
 from ..units import ppm_to_hz
 from ..weights import Weights
 from .ai_deal import AiDeal, weighted_least_squares
@@ -82,26 +83,6 @@ class AdaptOptions:
             raise UnsuitableInputError(
                 f"The minutes of an adaptation need to be above 0; found {self.max_minutes:g}. Leave them out for none."
             )
-
-
-@dataclass(frozen=True)
-class TrainingProgress:
-    """How far an adaptation is."""
-
-    stage: str
-    """"D", that of adapting."""
-    epoch: int
-    """Epochs done."""
-    n_epochs: int
-    """Epochs in all."""
-    loss: float | None
-    """Mean loss since the last report."""
-    metric: float | None
-    """Of the held-out patients, when it was measured."""
-    metric_name: str
-    """What the metric is."""
-    eta_s: float | None
-    """Seconds left."""
 
 
 @dataclass(frozen=True)

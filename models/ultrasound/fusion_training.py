@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,9 @@ from ..errors import UnsuitableInputError
 from ..learning.device import choose_device
 from ..learning.probability_calibration import TemperatureCalibration, prior_corrected_logit
 from ..learning.splits import split_by_patient
+from ..learning.training_checkpoint import Checkpoint, arrays_of, digest_of
+from ..learning.training_progress import TrainingProgress
 from ..weights import Weights
-from .fusion_checkpoint import Checkpoint, arrays_of
 from .fusion_data import Standard, changed, draw_changes, feature_names, features_of, prepare_pairs
 from .fusion_networks import FusionNetwork
 from .fusion_options import EPOCHS, IMAGE_SIZES, LEARNING_RATES, PATIENCE, VALUE_MODELS, FusionOptions
@@ -35,6 +36,8 @@ from .subject import UltrasoundSubject
 
 ARCHITECTURE = "reshy_net"
 """Name on the card of every model's weights."""
+CHECKPOINT = "reshy_net_checkpoint"
+"""Name on the card of a checkpoint."""
 MIN_SUBJECTS, MIN_OF_A_CLASS = 8, 4
 """Subjects to train on, in all and of each class: both parts need both classes."""
 IMAGE_DROPOUT, VALUE_DROPOUT = 0.15, 0.1
@@ -51,26 +54,6 @@ N_BOOTSTRAP = 50
 """Temperatures of resampled calibration subjects, for intervals."""
 
 
-@dataclass(frozen=True)
-class FusionProgress:
-    """How far a training is."""
-
-    stage: str
-    """"training"."""
-    epoch: int
-    """Epochs done."""
-    n_epochs: int
-    """Most epochs."""
-    loss: float | None
-    """Mean loss of the last epoch."""
-    metric: float | None
-    """Mean negative log-likelihood of the validation subjects, nats."""
-    metric_name: str
-    """What the metric is."""
-    eta_s: float | None
-    """Seconds left if no epoch is spared."""
-
-
 METRIC = "negative log-likelihood of validation subjects"
 """What stops a training."""
 
@@ -81,7 +64,7 @@ def train_fusion(
     *,
     validation: Sequence[UltrasoundSubject] | None = None,
     folder: Path | None = None,
-    progress: Callable[[FusionProgress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
 ) -> Weights:
     """Train one model.
 
@@ -238,13 +221,13 @@ class _Run:
 
     def train(self, folder, progress):
         """Tensors of the best epoch and the curve."""
-        checkpoint = Checkpoint(folder, self)
-        state = checkpoint.load()
+        checkpoint = Checkpoint(folder, CHECKPOINT, self._config(), self.network, self.optimiser)
+        state = checkpoint.load(worst=float("inf"))
         started, first = time.monotonic(), state.epoch
         told = progress or (lambda report: None)
         if state.epoch == 0:
             state.best_metric = self._validation_loss()
-        told(FusionProgress("training", state.epoch, self.n_epochs, None, state.best_metric, METRIC, None))
+        told(TrainingProgress("training", state.epoch, self.n_epochs, None, state.best_metric, METRIC, None))
         while state.epoch < self.n_epochs and state.epoch - state.best_epoch < self.patience:
             with torch.random.fork_rng():
                 torch.manual_seed(self.options.seed * 100_003 + state.epoch)
@@ -257,7 +240,7 @@ class _Run:
             checkpoint.write(state)
             pace = (time.monotonic() - started) / (state.epoch - first)
             eta = pace * (self.n_epochs - state.epoch)
-            told(FusionProgress("training", state.epoch, self.n_epochs, loss, metric, METRIC, eta))
+            told(TrainingProgress("training", state.epoch, self.n_epochs, loss, metric, METRIC, eta))
             limit = self.options.max_minutes
             if limit is not None and time.monotonic() - started > 60 * limit and state.epoch < self.n_epochs:
                 raise UnsuitableInputError(
@@ -265,6 +248,11 @@ class _Run:
                     "go on."
                 )
         return state.best, state.curve
+
+    def _config(self) -> dict:
+        """What a checkpoint of another training would not share."""
+        kept = {k: v for k, v in asdict(self.options).items() if k not in ("device", "max_minutes", "epochs")}
+        return {"options": kept, "data": digest_of(array for one in self.sets for array in one.arrays())}
 
     def _epoch(self, epoch) -> float:
         prepared, losses = self.sets[0], []
@@ -312,6 +300,12 @@ class _Prepared:
         values = standard.apply(features_of(subjects, names)) if names else None
         self.clinical = None if values is None else torch.from_numpy(values[pairs.subject])
         self.labels = torch.from_numpy(self.subject_labels[pairs.subject]).float()
+
+    def arrays(self) -> list[np.ndarray]:
+        """All that is learnt from and stopped by: images, which are there, whose they are, answers, values."""
+        pairs = self.pairs
+        arrays = [*pairs.images.values(), *pairs.present.values(), pairs.subject, self.subject_labels]
+        return arrays if self.clinical is None else [*arrays, self.clinical.numpy()]
 
     def batch(self, index, device):
         """Images, which are there, values and answers of some pairs."""

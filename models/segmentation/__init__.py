@@ -1,0 +1,1 @@
+"""The liver's outline in ultrasound and MRI: proposed, refined by the reader, learnt from what was saved."""

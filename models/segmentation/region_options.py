@@ -1,0 +1,77 @@
+"""What can be asked of a network that outlines the liver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import UnsuitableInputError
+from ..learning.device import DEVICES
+
+ARCHITECTURE = "liver_roi"
+"""Name on the card of the weights: one network a kind of image, in one file."""
+KINDS = ("ultrasound", "mri")
+"""Kinds of images, each with a network of its own."""
+SIZE = 128
+"""Rows and columns that a network reads."""
+CHANNELS = (16, 32, 64, 128, 160)
+"""Feature maps at each level of the U-Net."""
+MAX_PROCESSES = 64
+"""Most processes that share one training."""
+
+
+@dataclass(frozen=True)
+class RegionOptions:
+    """One training.
+
+    Raises:
+        UnsuitableInputError: a value that is not known or out of range, naming those that are.
+    """
+
+    epochs: int = 40
+    """Most epochs, each of at least :attr:`min_steps` steps."""
+    patience: int = 12
+    """Epochs without a higher validation Dice after which training stops."""
+    learning_rate: float = 1e-3
+    """AdamW's, which falls to 0 as a cosine over all epochs."""
+    batch_size: int = 8
+    """Images a step, over all processes together."""
+    min_steps: int = 6
+    """Steps an epoch at least: few images are seen several times, changed differently."""
+    seed: int = 0
+    """Of the split, the start, the order, the augmentation and the simulated clicks."""
+    device: str = "cpu"
+    """"cpu", "cuda", or "auto" for a GPU if there is one."""
+    validation_fraction: float = 0.2
+    """Share of the patients that stop the training and calibrate its quality estimate."""
+    max_minutes: float | None = None
+    """Stop after so long and keep the checkpoint; None: no limit."""
+    is_warm_start: bool = True
+    """Go on from the weights given, or from nothing."""
+    processes: int = 1
+    """Processes that share each batch: one a GPU, or several on the CPU."""
+
+    def __post_init__(self):
+        if self.device not in DEVICES:
+            raise UnsuitableInputError(f"The device needs to be one of {', '.join(DEVICES)}; found {self.device!r}.")
+        limits = (
+            ("epochs", 1, 10_000),
+            ("patience", 1, 10_000),
+            ("batch_size", 1, 1024),
+            ("min_steps", 1, 1000),
+            ("processes", 1, MAX_PROCESSES),
+        )
+        for name, low, high in limits:
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UnsuitableInputError(f"A training needs {name} from {low} to {high}; found {value}.")
+        if not 0.1 <= self.validation_fraction <= 0.5:
+            raise UnsuitableInputError(
+                f"The share of validation patients needs to be 0.1 to 0.5; found {self.validation_fraction:g}."
+            )
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise UnsuitableInputError(f"The minutes of a training need to be above 0; found {self.max_minutes:g}.")
+        if self.batch_size % self.processes:
+            raise UnsuitableInputError(
+                f"A batch is shared evenly: batch_size needs to be a multiple of processes; found {self.batch_size} "
+                f"and {self.processes}."
+            )
