@@ -8,22 +8,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from liver_apps.liver.lib import nash_job, pdff_job
+from liver_apps.liver.lib import nash_job, pdff_job, region_job
 from liver_apps.liver.lib.datastore import StudiesDatastore
 from liver_apps.liver.lib.failures import UnknownNameError
 from liver_apps.liver.lib.map_task import MapTask
 from liver_apps.liver.lib.nash_task import NashTask
 from liver_apps.liver.lib.pdff_task import PdffTask
 from liver_apps.liver.lib.published import PublishedWeights
+from liver_apps.liver.lib.region_task import RegionTask
 from liver_apps.liver.lib.settings import ServerSettings
 from liver_apps.liver.lib.trainers.base import Trainer
 from liver_apps.liver.lib.trainers.nash import NashTrainer
 from liver_apps.liver.lib.trainers.pdff import PdffTrainer
+from liver_apps.liver.lib.trainers.region import RegionTrainer
 from liver_apps.liver.lib.trainers.runner import TrainingRunner
 from liver_apps.liver.lib.worker import Worker
 from liver_models import __version__
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.tasks.infer_v2 import InferType
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ class LiverApp(MONAILabelApp):
         self.published = {
             "pdff": PublishedWeights(Path(studies) / "models" / "pdff", pdff_job.ARCHITECTURE),
             "fibrotic_nash": PublishedWeights(Path(studies) / "models" / "fibrotic_nash", nash_job.ARCHITECTURE),
+            "liver_roi": PublishedWeights(Path(studies) / "models" / "liver_roi", region_job.ARCHITECTURE),
         }
         self.trainings = TrainingRunner()
         self.worker = Worker(pdff_job.prepare, ServerSettings.from_environment().max_waiting)
@@ -52,7 +56,7 @@ class LiverApp(MONAILabelApp):
             studies=studies,
             conf=conf,
             name="LiverLabel",
-            description="The liver's fat from MRI, fibrotic NASH from ultrasound. Research tool, not a medical device.",
+            description="The liver: its fat from MRI, NASH from ultrasound, outline. Research tool, not a medical device.",
             version=__version__,
         )
 
@@ -65,6 +69,8 @@ class LiverApp(MONAILabelApp):
         return {
             "pdff": PdffTask(self.worker, self.published["pdff"].folder),
             "fibrotic_nash": NashTask(self.worker, self.published["fibrotic_nash"].folder),
+            "liver_roi": RegionTask(self.worker, self.published["liver_roi"].folder),
+            "liver_roi_clicks": RegionTask(self.worker, self.published["liver_roi"].folder, InferType.DEEPEDIT),
         }
 
     def init_trainers(self) -> dict[str, Trainer]:
@@ -72,6 +78,7 @@ class LiverApp(MONAILabelApp):
         return {
             "pdff": PdffTrainer(self.trainings, self.published["pdff"], self.datastore()),
             "fibrotic_nash": NashTrainer(self.trainings, self.published["fibrotic_nash"], self.datastore()),
+            "liver_roi": RegionTrainer(self.trainings, self.published["liver_roi"], self.datastore()),
         }
 
     def task(self, name: str) -> MapTask:

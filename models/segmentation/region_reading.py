@@ -71,6 +71,21 @@ class RegionCase:
             return images[0].T[:, :, None]
         return np.stack([self.view.slice_xy(image) for image in images], axis=2)
 
+    def images_of(self, volume: np.ndarray) -> list[np.ndarray]:
+        """The slices of a volume of shape (x, y, z) as images."""
+        if self.view is None:
+            return [volume[:, :, 0].T]
+        return [self.view.image(volume[:, :, k]) for k in range(volume.shape[2])]
+
+    def row_and_column(self, i: float, j: float) -> list[float]:
+        """Where a voxel of the label volume lies on its image."""
+        if self.view is None:
+            return [j, i]
+        rows, columns = self.images[0].shape
+        row, column = (j, i) if self.view.is_transposed else (i, j)
+        row = rows - 1 - row if self.view.is_flipped_rows else row
+        return [row, columns - 1 - column if self.view.is_flipped_columns else column]
+
     def examples(self, volume: np.ndarray, case_id: str | None = None) -> list[RegionExample]:
         """The images with their regions; slices that are black are left out.
 
@@ -78,7 +93,7 @@ class RegionCase:
             volume: Bool, shape (x, y, z).
             case_id: Another id than the case's own.
         """
-        regions = [volume[:, :, 0].T] if self.view is None else list(map(self.view.image, np.moveaxis(volume, 2, 0)))
+        regions = self.images_of(volume)
         name = case_id or self.case_id
         return [
             RegionExample(name, self.patient_id, self.kind, image, region, self.is_simulated)

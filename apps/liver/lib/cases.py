@@ -11,8 +11,9 @@ from liver_models.mri.maps import VOLUME_FIELDS
 
 from .datastore import StudiesDatastore
 from .nash_job import GRAD_CAM
+from .region_job import MEASUREMENT_ROIS, REGION
 
-MAP_NAMES = (*VOLUME_FIELDS, GRAD_CAM)
+MAP_NAMES = (*VOLUME_FIELDS, GRAD_CAM, REGION, MEASUREMENT_ROIS)
 """Tags under which results lie; every other one holds a reader's label."""
 
 

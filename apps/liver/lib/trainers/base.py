@@ -52,6 +52,7 @@ class Trainer(TrainTask):
         runner: The server's one.
         published: Where the weights of this task are published.
         datastore: The studies.
+        extra_options: Options of this training that others do not know.
     """
 
     def __init__(
@@ -64,11 +65,13 @@ class Trainer(TrainTask):
         runner: TrainingRunner,
         published: PublishedWeights,
         datastore: StudiesDatastore,
+        extra_options: tuple[str, ...] = (),
     ):
         super().__init__(description)
         self.name = name
         self.published = published
         self._job = job
+        self._extra_options = extra_options
         self._settle = settle
         self._config = config
         self._runner = runner
@@ -99,7 +102,7 @@ class Trainer(TrainTask):
             UnknownNameError: a case that is not stored.
             TrainingRunningError: a training runs already.
         """
-        options = TrainOptions.from_request(request)
+        options = TrainOptions.from_request(request, self._extra_options)
         with self._runner.lock:
             self._runner.check_free()
             with child.alone(self._folder / "lock", RELEASE_S) as is_alone:

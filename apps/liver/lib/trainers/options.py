@@ -13,6 +13,8 @@ from ..guards import check_name
 
 FIXED = ("epochs", "seed", "validation_fraction", "cases")
 """What a training that goes on has to keep: another split would show it its validation cases."""
+EXTRA = ("processes", "from_scratch")
+"""Options that only some trainings know."""
 Settle = Callable[[dict[str, Any]], dict[str, Any]]
 """Takes the settings that were asked for, gives all of the method's; refuses what the method cannot use."""
 
@@ -33,19 +35,27 @@ class TrainOptions:
     """Share of the patients kept for validation."""
     cases: tuple[str, ...] | None = None
     """Ids of the cases; None: every stored case that can be used."""
+    processes: int | None = None
+    """Processes that share each batch: one a GPU, or several on the CPU."""
+    from_scratch: bool | None = None
+    """Begin from nothing rather than from the weights in use."""
     resume: bool = True
     """Go on from the checkpoint of a run that did not finish, if there is one."""
 
     @classmethod
-    def from_request(cls, request: Any) -> TrainOptions:
+    def from_request(cls, request: Any, extra: tuple[str, ...] = ()) -> TrainOptions:
         """Options from a request's JSON.
+
+        Args:
+            request: The JSON.
+            extra: Which of :data:`EXTRA` this training knows.
 
         Raises:
             UnsuitableInputError: no JSON object, an unknown key (the known ones are named), or a value of another kind.
         """
         if not isinstance(request, Mapping):
             raise UnsuitableInputError('A training needs a JSON object such as {"epochs": 5}; found other JSON.')
-        known = [item.name for item in fields(cls)]
+        known = [item.name for item in fields(cls) if item.name not in EXTRA or item.name in extra]
         unknown = sorted(str(key) for key in set(request) - set(known))
         if unknown:
             raise UnsuitableInputError(
@@ -97,6 +107,8 @@ _KINDS = {
     "device": ("text such as auto", lambda value: isinstance(value, str)),
     "validation_fraction": ("a number", _is_number),
     "cases": ("a list of case ids, one at least", lambda value: isinstance(value, list | tuple) and len(value) > 0),
+    "processes": ("a whole number", _is_whole),
+    "from_scratch": ("true or false", lambda value: isinstance(value, bool)),
     "resume": ("true or false", lambda value: isinstance(value, bool)),
 }
 """Option -> what it needs to be, and whether a value is that."""
