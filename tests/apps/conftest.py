@@ -59,7 +59,7 @@ def make_trainer(tmp_path):
     from liver_apps.liver.lib.published import PublishedWeights
 
     entry.make_stand_ins_importable()
-    from liver_apps.liver.lib.datastore import StudiesDatastore
+    from liver_apps.liver.lib.datastore import LiverDatastore
     from liver_apps.liver.lib.trainers.base import Trainer
     from liver_apps.liver.lib.trainers.runner import TrainingRunner
 
@@ -72,7 +72,7 @@ def make_trainer(tmp_path):
     def make() -> Trainer:
         runners.append(TrainingRunner())
         published = PublishedWeights(studies / "models" / "pdff", "ai_deal")
-        datastore = StudiesDatastore(str(studies))
+        datastore = LiverDatastore(str(studies))
         return Trainer(
             "pdff",
             "counts",

@@ -55,12 +55,12 @@ def test_it_takes_no_path_for_a_case(liver, tmp_path, monkeypatch):
 
 
 def test_a_lost_index_is_made_again_with_every_map(liver):
-    from liver_apps.liver.lib.datastore import StudiesDatastore
+    from liver_apps.liver.lib.datastore import LiverDatastore
 
     liver.datastore().save_maps(CASE, {name: b"x" for name in VOLUME_FIELDS}, {})
     for path in (*liver.datastore().case_source(CASE).parent.glob("datastore_v2.json"),):
         path.unlink()
-    again = StudiesDatastore(liver.studies)
+    again = LiverDatastore(liver.studies)
     assert set(VOLUME_FIELDS) <= set(again.get_labels_by_image_id(CASE))
     assert set(again.list_images()) == {CASE, "simulated-larger", "plain"}
 

@@ -1,10 +1,10 @@
 """Where each file of the studies folder lies, and the description kept beside it.
 
-    <id>.case.json, <id>.nii.gz, ...            cases and images
-    labels/<tag>/<id><suffix>                   what is stored with them: a region, a map or an answer
-    labels/<tag>/.readers/<reader>/<id><suffix> each reader's latest
-    labels/<tag>/.former/<id><suffix>.<n>       what a reopened case had
-    <any of these folders>/.info/<name>.json    what is known of the file <name>
+<id>.case.json, <id>.nii.gz, ...            cases and images
+labels/<tag>/<id><suffix>                   what is stored with them: a region, a map or an answer
+labels/<tag>/.readers/<reader>/<id><suffix> each reader's latest
+labels/<tag>/.former/<id><suffix>.<n>       what a reopened case had
+<any of these folders>/.info/<name>.json    what is known of the file <name>
 """
 
 from __future__ import annotations
@@ -91,6 +91,10 @@ class Layout:
         """Where the file of an entry lies."""
         return self.folder(table, entry.tag, entry.reader) / entry.name
 
+    def relative(self, table: str, entry: Entry) -> str:
+        """Name of an entry's file inside the studies folder."""
+        return str(self.file(table, entry).relative_to(self.root))
+
     def tags(self) -> list[str]:
         """The tags that have a folder."""
         return [item.name for item in visible(self.labels) if item.is_dir()]
@@ -166,6 +170,8 @@ def write_unfinished(folder: Path, content: bytes, *, is_synced: bool = True) ->
         with os.fdopen(handle, "wb") as opened:
             opened.write(content)
             opened.flush()
+            # The file system's own stamps are milliseconds apart; these tell any two versions of a file.
+            os.utime(opened.fileno(), ns=(time.time_ns(), time.time_ns()))
             if is_synced:
                 os.fsync(opened.fileno())
         os.chmod(name, 0o644)
