@@ -168,7 +168,7 @@ class FolderWatch:
             elif is_label:
                 suffix = max(suffixes, key=lambda end, image=image: found[image + end].st_mtime_ns)
             else:
-                suffix = min(suffixes, key=len) if len(suffixes) == 1 else sorted(suffixes)[0]
+                suffix = min(suffixes)  # A case before an image.
             name = image + suffix
             info_stamp = beside[f"{name}.json"].st_mtime_ns if f"{name}.json" in beside else 0
             is_same = former is not None and former.ext == suffix and former.is_at(found[name])
