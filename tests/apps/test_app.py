@@ -26,7 +26,7 @@ def liver(studies, tmp_path):
     from liver_apps import launcher
 
     copied = tmp_path / "studies"
-    shutil.copytree(studies, copied, ignore=shutil.ignore_patterns("labels", "datastore_v2.json", ".lock"))
+    shutil.copytree(studies, copied, ignore=shutil.ignore_patterns("labels", ".liverlabel-*"))
     clear_cache()
     app = app_instance(app_dir=str(launcher.PACKAGED_APP), studies=str(copied), conf={"a": "b"})
     yield app
@@ -58,7 +58,8 @@ def test_a_lost_index_is_made_again_with_every_map(liver):
     from liver_apps.liver.lib.datastore import LiverDatastore
 
     liver.datastore().save_maps(CASE, {name: b"x" for name in VOLUME_FIELDS}, {})
-    for path in (*liver.datastore().case_source(CASE).parent.glob("datastore_v2.json"),):
+    liver.datastore().close()
+    for path in liver.datastore().folder.glob(".liverlabel-index.sqlite*"):
         path.unlink()
     again = LiverDatastore(liver.studies)
     assert set(VOLUME_FIELDS) <= set(again.get_labels_by_image_id(CASE))
@@ -84,11 +85,11 @@ def test_a_map_that_cannot_be_written_leaves_the_former_one(liver, monkeypatch):
         with pytest.raises(UnsuitableInputError, match="No space left|full"):
             store.save_maps(CASE, {"pdff_percent": b"newer"}, {})
     file = store.label_file(CASE, "pdff_percent")
-    assert file.read_bytes() == b"former" and [path.name for path in file.parent.iterdir()] == [file.name]
+    assert file.read_bytes() == b"former" and [path.name for path in file.parent.glob("[!.]*")] == [file.name]
+    assert not list(file.parent.rglob(".writing-*"))
 
 
-def test_the_index_is_json_that_names_every_tag(liver):
+def test_the_listing_in_stock_form_names_every_tag(liver):
     store = liver.datastore()
     store.save_maps(CASE, {"water": b"x"}, {"model": "pdff"})
-    index = json.loads((store.case_source(CASE).parent / "datastore_v2.json").read_text())
-    assert index["objects"][CASE]["labels"]["water"]["info"]["model"] == "pdff"
+    assert json.loads(json.dumps(store.json()))["objects"][CASE]["labels"]["water"]["info"]["model"] == "pdff"

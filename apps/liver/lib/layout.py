@@ -208,7 +208,11 @@ def write_sidecar(path: Path, entry: Entry, former: Entry | None = None, *, is_s
     content = json.dumps({"now": described[0], "former": described[1] if former else None}, default=str).encode()
     target = sidecar(path)
     written = write_unfinished(target.parent, content, is_synced=is_synced)
-    os.replace(written, target)
+    try:
+        os.replace(written, target)
+    except OSError:
+        written.unlink()
+        raise
     return target.stat().st_mtime_ns
 
 
