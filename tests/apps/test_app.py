@@ -30,6 +30,7 @@ def liver(studies, tmp_path):
     clear_cache()
     app = app_instance(app_dir=str(launcher.PACKAGED_APP), studies=str(copied), conf={"a": "b"})
     yield app
+    app.datastore().close()
     app.worker.close()
     clear_cache()
 
@@ -42,7 +43,7 @@ def test_it_works_unguarded_and_says_so(liver, phantom, caplog):
     np.testing.assert_allclose(image.affine, phantom[0].affine, atol=1e-4)
     assert answer["params"]["is_simulated"] is True
     clear_cache()
-    app_instance(app_dir=liver.app_dir, studies=liver.studies, conf={"a": "b"})
+    app_instance(app_dir=liver.app_dir, studies=liver.studies, conf={"a": "b"}).datastore().close()
     assert "no token is asked and stock routes are open" in caplog.text
 
 
@@ -64,6 +65,7 @@ def test_a_lost_index_is_made_again_with_every_map(liver):
     again = LiverDatastore(liver.studies)
     assert set(VOLUME_FIELDS) <= set(again.get_labels_by_image_id(CASE))
     assert set(again.list_images()) == {CASE, "simulated-larger", "plain"}
+    again.close()
 
 
 def test_storing_maps_of_a_case_that_went_away_says_so(liver):

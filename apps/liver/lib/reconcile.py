@@ -133,7 +133,7 @@ class FolderWatch:
         if found != entry.sha256:
             beside = described(path, replace(entry, sha256=None))
             if beside.sha256 != found:
-                raise UnsuitableInputError(_damage_of(entry, found))
+                raise UnsuitableInputError(damage_of(entry, found))
             entry = beside
             index.put(table, [entry])
         return entry
@@ -198,7 +198,8 @@ def _stamp(folder: Path) -> int:
         return 0
 
 
-def _damage_of(entry: Entry, found: str) -> str:
+def damage_of(entry: Entry, found: str) -> str:
+    """The sentence for a file that has other bytes than were stored."""
     what = f"The {entry.kind} of {entry.image!r} under the tag {entry.tag!r}" if entry.tag else f"{entry.name!r}"
     return (
         f"{what} needs the bytes it was stored with (SHA-256 {str(entry.sha256)[:12]}…); its file is damaged (SHA-256 "

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from liver_models.errors import UnsuitableInputError
 
 from .index import Index
-from .layout import TABLES, Entry, Layout
-from .reconcile import FolderWatch
+from .layout import READER_LABELS, TABLES, Entry, Layout, described, digest, kind_of, split_name
+from .reconcile import FolderWatch, damage_of
 
 DAMAGED, GONE = "damaged", "gone"
 
@@ -36,11 +38,29 @@ def problems(index: Index, layout: Layout, watch: FolderWatch, image_id: str | N
     return [found[path] for path in sorted(found)]
 
 
+def check_label(path: Path) -> None:
+    """Compare a label with the description beside it, without an index, as in a process of its own.
+
+    Raises:
+        UnsuitableInputError: it has not the bytes it was stored with.
+    """
+    parts = split_name(path.name, is_label=True)
+    if parts is None or not path.is_file():
+        return
+    found = path.stat()
+    named = {"tag": path.parent.name, "kind": kind_of(parts[1])}
+    entry = described(path, Entry(*parts, **named, size=found.st_size, mtime_ns=found.st_mtime_ns))
+    if entry.sha256 is not None and (now := digest(path)) != entry.sha256:
+        raise UnsuitableInputError(damage_of(entry, now))
+
+
 def _problem(index: Index, layout: Layout, watch: FolderWatch, table: str, entry: Entry) -> str | None:
     # The lock is taken for each file alone, so that requests are answered meanwhile.
     with index.lock:
         named = {"image": entry.image, "tag": entry.tag, "kind": entry.kind}
-        present = [item for item in index.entries(table, **named) if table != TABLES[2] or item.reader == entry.reader]
+        present = [
+            item for item in index.entries(table, **named) if table != READER_LABELS or item.reader == entry.reader
+        ]
         if not present:
             return GONE if not layout.file(table, entry).exists() and _is_noted(index, layout, table, entry) else None
         try:
