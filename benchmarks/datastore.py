@@ -1,6 +1,6 @@
 """What do saving a label, listing the unlabelled cases and starting take at 10,000 cases, and is a label ever lost?
 
-LiverLabel's datastore and MONAI Label's LocalDatastore on copies of one folder, in turns; half of the cases are labelled.
+LiverLabel's datastore and MONAI Label's LocalDatastore on folders alike, half of the cases labelled.
 Then eight threads store labels in a process that is killed at random, and every acknowledged label is looked for.
 """
 

@@ -208,6 +208,23 @@ def test_files_put_in_edited_and_removed_by_hand_are_seen(folder, opened, sent, 
     assert store.get_labeled_images("second") == []
 
 
+def test_a_file_put_in_within_the_same_time_stamp_is_seen(folder, opened, sent):
+    store = opened()
+    sent(store, "one")
+    tagged = folder / "labels" / "final"
+    for place, name, listing in (
+        (folder, "four.nrrd", store.list_images),
+        (tagged, "two.nrrd", store.get_labeled_images),
+    ):
+        known, stamp = listing(), place.stat()
+        (place / name).write_bytes(b"late")
+        os.utime(place, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        store._watch._due[place] = time.monotonic() + 0.2
+        assert listing() == known
+        time.sleep(0.3)
+        assert name.partition(".")[0] in listing()
+
+
 def test_a_label_waits_for_its_image(folder, opened):
     store = opened()
     (folder / "labels" / "final" / "five.nii.gz").write_bytes(b"early")

@@ -94,6 +94,12 @@ class Index:
         query = f"SELECT {', '.join(COLUMNS)} FROM {table} WHERE {where} ORDER BY {', '.join(KEYS[table])}"
         return [_entry(row) for row in self.read(query, named.values())]
 
+    def known_as(self, table: str, **named: str) -> dict[tuple[str, str], tuple[str, int, int, int]]:
+        """Id and kind -> suffix, size and time stamps of the entries whose columns have the named values."""
+        where = " AND ".join(f"{name} = ?" for name in named) or "1"
+        query = f"SELECT image, kind, ext, size, mtime_ns, info_mtime_ns FROM {table} WHERE {where}"
+        return {(row[0], row[1]): row[2:] for row in self.read(query, named.values())}
+
     def put(self, table: str, entries: Iterable[Entry]) -> None:
         """Enter or replace entries."""
         rows = [_row(entry) for entry in entries]
@@ -155,8 +161,10 @@ class Index:
                     f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(columns)}, crc INTEGER, "
                     f"PRIMARY KEY ({', '.join(keys)})) WITHOUT ROWID"
                 )
-            connection.execute("CREATE INDEX IF NOT EXISTS labels_by_tag ON labels (tag, image)")
-            connection.execute("CREATE INDEX IF NOT EXISTS readers_by_tag ON reader_labels (tag, image)")
+            stamps = "image, kind, ext, size, mtime_ns, info_mtime_ns"
+            connection.execute(f"CREATE INDEX IF NOT EXISTS images_by_stamp ON images ({stamps})")
+            connection.execute(f"CREATE INDEX IF NOT EXISTS labels_by_tag ON labels (tag, {stamps})")
+            connection.execute(f"CREATE INDEX IF NOT EXISTS readers_by_tag ON reader_labels (tag, reader, {stamps})")
             connection.execute("CREATE TABLE IF NOT EXISTS gone (path TEXT PRIMARY KEY, since INTEGER)")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS agreements (one TEXT, other TEXT, dice REAL, PRIMARY KEY (one, other))"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,16 +65,15 @@ class FolderWatch:
 
     def see_new_files(self, index: Index) -> None:
         """Compare the folders whose time stamp changed."""
-        if self._is_changed(self._layout.root):
-            self._reconcile(index, IMAGES)
-        if self._is_changed(self._layout.labels):
+        self._look_at(index, IMAGES)
+        stamp = _stamp(self._layout.labels)
+        if self._is_changed(self._layout.labels, stamp) or self._is_due(self._layout.labels):
             former, self._tags = self._tags, self._layout.tags()
             for tag in set(former) - set(self._tags):
                 self._seen.pop(self._layout.folder(LABELS, tag), None)
                 self._reconcile(index, LABELS, tag)
         for tag in self._tags:
-            if self._is_changed(self._layout.folder(LABELS, tag)):
-                self._reconcile(index, LABELS, tag)
+            self._look_at(index, LABELS, tag)
 
     @contextmanager
     def own_change(self, folder: Path) -> Iterator[None]:
@@ -138,15 +138,34 @@ class FolderWatch:
             index.put(table, [entry])
         return entry
 
-    def _is_changed(self, folder: Path) -> bool:
-        stamp, is_due = _stamp(folder), self._due.get(folder, float("inf")) <= time.monotonic()
-        if stamp == self._seen.get(folder) and not is_due:
+    def _look_at(self, index: Index, table: str, tag: str = "") -> None:
+        folder = self._layout.folder(table, tag)
+        if self._is_changed(folder, _stamp(folder)):
+            self._reconcile(index, table, tag)
+        elif self._is_due(folder) and self._names_differ(index, table, tag):
+            self._reconcile(index, table, tag)
+
+    def _is_changed(self, folder: Path, stamp: int) -> bool:
+        if stamp == self._seen.get(folder):
             return False
+        self._seen[folder] = stamp
         self._due.pop(folder, None)
         if time.time_ns() - stamp < SETTLED_NS:
             self._due[folder] = time.monotonic() + LOOK_AGAIN_S
-        self._seen[folder] = stamp
         return True
+
+    def _is_due(self, folder: Path) -> bool:
+        if self._due.get(folder, float("inf")) > time.monotonic():
+            return False
+        del self._due[folder]
+        return True
+
+    def _names_differ(self, index: Index, table: str, tag: str) -> bool:
+        """Compare names alone, a tenth of the work."""
+        known = index.known_as(table, **({"tag": tag} if tag else {}))
+        is_label = table != IMAGES
+        found = {name for name in os.listdir(self._layout.folder(table, tag)) if split_name(name, is_label)}
+        return found != {image + suffix for (image, _), (suffix, *_) in known.items()}
 
     def _reconcile(self, index: Index, table: str, tag: str = "", reader: str = "") -> None:
         layout, is_label = self._layout, table != IMAGES
@@ -154,7 +173,7 @@ class FolderWatch:
         found, beside = stamps(folder), stamps(folder / INFO_FOLDER)
         named = {"tag": tag} if is_label else {}
         named |= {"reader": reader} if table == READER_LABELS else {}
-        known = {(entry.image, entry.kind): entry for entry in index.entries(table, **named)}
+        known = index.known_as(table, **named)
         candidates: dict[tuple[str, str], list[str]] = {}
         for name in found:
             if (parts := split_name(name, is_label)) is not None:
@@ -163,27 +182,30 @@ class FolderWatch:
         changed = []
         for (image, kind), suffixes in candidates.items():
             former = known.pop((image, kind), None)
-            if former is not None and former.ext in suffixes:
-                suffix = former.ext
-            elif is_label:
-                suffix = max(suffixes, key=lambda end, image=image: found[image + end].st_mtime_ns)
-            else:
-                suffix = min(suffixes)  # A case before an image.
+            suffix = self._chosen(former[0] if former else "", image, suffixes, found if is_label else None)
             name = image + suffix
-            info_stamp = beside[f"{name}.json"].st_mtime_ns if f"{name}.json" in beside else 0
-            is_same = former is not None and former.ext == suffix and former.is_at(found[name])
-            if not (is_same and former.info_mtime_ns == info_stamp):
+            stat, described_at = found[name], beside.get(f"{name}.json")
+            info_stamp = described_at.st_mtime_ns if described_at else 0
+            if former != (suffix, stat.st_size, stat.st_mtime_ns, info_stamp):
+                entries = index.entries(table, image=image, kind=kind, **named) if former else []
                 entry = Entry(image, suffix, tag, kind, reader)
                 try:
-                    changed.append(self.met(table, former, folder / name, entry))
+                    changed.append(self.met(table, entries[0] if entries else None, folder / name, entry))
                 except OSError:
                     continue  # It went away meanwhile, which the next look will see.
-        gone = list(known.values())
+        gone = [Entry(image, ext, tag, kind, reader) for (image, kind), (ext, *_) in known.items()]
         if changed or gone:
             index.put(table, changed)
             index.drop(table, gone)
             index.forget_gone(layout.relative(table, entry) for entry in changed)
             index.note_gone(layout.relative(table, entry) for entry in gone)
+
+    @staticmethod
+    def _chosen(former: str, image: str, suffixes: list[str], found: dict[str, os.stat_result] | None) -> str:
+        """Which of several files of one id counts: the one that did, else a case or the latest label."""
+        if former in suffixes:
+            return former
+        return max(suffixes, key=lambda end: found[image + end].st_mtime_ns) if found else min(suffixes)
 
 
 def known_reader(reader: str) -> str:

@@ -58,9 +58,8 @@ def _problem(index: Index, layout: Layout, watch: FolderWatch, table: str, entry
     # The lock is taken for each file alone, so that requests are answered meanwhile.
     with index.lock:
         named = {"image": entry.image, "tag": entry.tag, "kind": entry.kind}
-        present = [
-            item for item in index.entries(table, **named) if table != READER_LABELS or item.reader == entry.reader
-        ]
+        named |= {"reader": entry.reader} if table == READER_LABELS else {}
+        present = index.entries(table, **named)
         if not present:
             return GONE if not layout.file(table, entry).exists() and _is_noted(index, layout, table, entry) else None
         try:
