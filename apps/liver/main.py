@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from liver_apps.liver.lib import nash_job, pdff_job, region_job
-from liver_apps.liver.lib.datastore import StudiesDatastore
+from liver_apps.liver.lib.datastore import open_datastore
 from liver_apps.liver.lib.failures import UnknownNameError
 from liver_apps.liver.lib.map_task import MapTask
 from liver_apps.liver.lib.nash_task import NashTask
@@ -56,13 +56,13 @@ class LiverApp(MONAILabelApp):
             studies=studies,
             conf=conf,
             name="LiverLabel",
-            description="The liver: its fat from MRI, NASH from ultrasound, outline. Research tool, not a medical device.",
+            description="The liver: its fat from MRI, NASH from ultrasound, outline. Research tool, no medical device.",
             version=__version__,
         )
 
     def init_datastore(self) -> Datastore:
-        """The studies folder."""
-        return StudiesDatastore(self.studies)
+        """The studies folder, or the DICOMweb server at that address."""
+        return open_datastore(self.studies, super().init_datastore)
 
     def init_infers(self) -> dict[str, MapTask]:
         """The table of tasks."""

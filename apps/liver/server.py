@@ -23,6 +23,8 @@ from .lib import errors, guards
 from .lib.access import AccessControl
 from .lib.cases import listed_cases
 from .lib.failures import UnknownNameError
+from .lib.label_routes import add_label_routes
+from .lib.layout import REGION
 from .lib.map_task import MapSet
 from .lib.replies import json_part, map_part, multipart_response
 from .lib.requests import InferRequest, checked_params, read_request
@@ -32,8 +34,6 @@ from .lib.train_routes import add_train_routes
 from .lib.uploads import received, without_folder
 
 DEFAULT_ROI_TAG = "final"
-CLASS_LABEL_SUFFIX = ".label.json"
-"""How the name of a stored answer ends; it lies under the same tag as a region."""
 
 
 def create_app(settings: ServerSettings) -> FastAPI:
@@ -69,6 +69,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     )
     _add_access_routes(app, settings)
     _add_liver_routes(app, settings)
+    add_label_routes(app)
     add_train_routes(app)
     add_stock_routes(app)
     _add_stock_infer(app, settings)
@@ -182,13 +183,12 @@ def _measure_stored(task: Any, image: str, params: Any, roi_tag: str | None, req
     """Measure a stored case and store its maps beside it."""
     datastore = app_instance().datastore()
     source: Path = datastore.case_source(image)
-    roi = datastore.label_file(image, roi_tag or DEFAULT_ROI_TAG)
-    if roi is None and roi_tag is not None:
+    tag = roi_tag or DEFAULT_ROI_TAG
+    roi = datastore.label_file(image, tag, REGION)  # An answer under the same tag is not a region.
+    if roi is None and roi_tag is not None and not datastore.get_label_by_image_id(image, tag):
         raise UnknownNameError(
             f"The case {image!r} has no label under the tag {roi_tag!r}. GET /liver/cases lists its labels."
         )
-    if roi is not None and roi.name.endswith(CLASS_LABEL_SUFFIX):
-        roi = None  # An answer, not a region.
     try:
         answer = task.measure(source, params, roi=roi, request_id=request_id)
     except UnsuitableInputError as error:

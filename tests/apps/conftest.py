@@ -59,7 +59,7 @@ def make_trainer(tmp_path):
     from liver_apps.liver.lib.published import PublishedWeights
 
     entry.make_stand_ins_importable()
-    from liver_apps.liver.lib.datastore import StudiesDatastore
+    from liver_apps.liver.lib.datastore import LiverDatastore
     from liver_apps.liver.lib.trainers.base import Trainer
     from liver_apps.liver.lib.trainers.runner import TrainingRunner
 
@@ -67,12 +67,13 @@ def make_trainer(tmp_path):
     studies.mkdir()
     for name in ("one.mat", "two.mat"):
         (studies / name).write_bytes(b"x")
-    runners = []
+    runners, stores = [], []
 
     def make() -> Trainer:
         runners.append(TrainingRunner())
         published = PublishedWeights(studies / "models" / "pdff", "ai_deal")
-        datastore = StudiesDatastore(str(studies))
+        datastore = LiverDatastore(str(studies))
+        stores.append(datastore)
         return Trainer(
             "pdff",
             "counts",
@@ -85,8 +86,8 @@ def make_trainer(tmp_path):
         )
 
     yield make
-    for runner in runners:
-        runner.close()
+    for opened in (*runners, *stores):
+        opened.close()
 
 
 @pytest.fixture

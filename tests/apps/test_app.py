@@ -26,10 +26,11 @@ def liver(studies, tmp_path):
     from liver_apps import launcher
 
     copied = tmp_path / "studies"
-    shutil.copytree(studies, copied, ignore=shutil.ignore_patterns("labels", "datastore_v2.json", ".lock"))
+    shutil.copytree(studies, copied, ignore=shutil.ignore_patterns("labels", ".liverlabel-*"))
     clear_cache()
     app = app_instance(app_dir=str(launcher.PACKAGED_APP), studies=str(copied), conf={"a": "b"})
     yield app
+    app.datastore().close()
     app.worker.close()
     clear_cache()
 
@@ -42,7 +43,7 @@ def test_it_works_unguarded_and_says_so(liver, phantom, caplog):
     np.testing.assert_allclose(image.affine, phantom[0].affine, atol=1e-4)
     assert answer["params"]["is_simulated"] is True
     clear_cache()
-    app_instance(app_dir=liver.app_dir, studies=liver.studies, conf={"a": "b"})
+    app_instance(app_dir=liver.app_dir, studies=liver.studies, conf={"a": "b"}).datastore().close()
     assert "no token is asked and stock routes are open" in caplog.text
 
 
@@ -55,14 +56,16 @@ def test_it_takes_no_path_for_a_case(liver, tmp_path, monkeypatch):
 
 
 def test_a_lost_index_is_made_again_with_every_map(liver):
-    from liver_apps.liver.lib.datastore import StudiesDatastore
+    from liver_apps.liver.lib.datastore import LiverDatastore
 
     liver.datastore().save_maps(CASE, {name: b"x" for name in VOLUME_FIELDS}, {})
-    for path in (*liver.datastore().case_source(CASE).parent.glob("datastore_v2.json"),):
+    liver.datastore().close()
+    for path in liver.datastore().folder.glob(".liverlabel-index.sqlite*"):
         path.unlink()
-    again = StudiesDatastore(liver.studies)
+    again = LiverDatastore(liver.studies)
     assert set(VOLUME_FIELDS) <= set(again.get_labels_by_image_id(CASE))
     assert set(again.list_images()) == {CASE, "simulated-larger", "plain"}
+    again.close()
 
 
 def test_storing_maps_of_a_case_that_went_away_says_so(liver):
@@ -84,11 +87,11 @@ def test_a_map_that_cannot_be_written_leaves_the_former_one(liver, monkeypatch):
         with pytest.raises(UnsuitableInputError, match="No space left|full"):
             store.save_maps(CASE, {"pdff_percent": b"newer"}, {})
     file = store.label_file(CASE, "pdff_percent")
-    assert file.read_bytes() == b"former" and [path.name for path in file.parent.iterdir()] == [file.name]
+    assert file.read_bytes() == b"former" and [path.name for path in file.parent.glob("[!.]*")] == [file.name]
+    assert not list(file.parent.rglob(".writing-*"))
 
 
-def test_the_index_is_json_that_names_every_tag(liver):
+def test_the_listing_in_stock_form_names_every_tag(liver):
     store = liver.datastore()
     store.save_maps(CASE, {"water": b"x"}, {"model": "pdff"})
-    index = json.loads((store.case_source(CASE).parent / "datastore_v2.json").read_text())
-    assert index["objects"][CASE]["labels"]["water"]["info"]["model"] == "pdff"
+    assert json.loads(json.dumps(store.json()))["objects"][CASE]["labels"]["water"]["info"]["model"] == "pdff"

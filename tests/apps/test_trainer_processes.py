@@ -79,13 +79,13 @@ def test_the_process_ends_within_seconds_when_the_server_is_killed(make_trainer,
             from pathlib import Path
             from liver_apps.entry import make_stand_ins_importable
             make_stand_ins_importable()
-            from liver_apps.liver.lib.datastore import StudiesDatastore
+            from liver_apps.liver.lib.datastore import LiverDatastore
             from liver_apps.liver.lib.published import PublishedWeights
             from liver_apps.liver.lib.trainers.base import Trainer
             from liver_apps.liver.lib.trainers.runner import TrainingRunner
             studies = Path(sys.argv[2])
             published = PublishedWeights(studies / "models" / "pdff", "ai_deal")
-            data = StudiesDatastore(str(studies))
+            data = LiverDatastore(str(studies))
             job = fake_training.count_epochs
             trainer = Trainer("pdff", "", job, fake_training.settled, {}, TrainingRunner(), published, data)
             trainer.start({"epochs": 9, "max_minutes": 0.02, "seed": fake_training.DEAF})

@@ -28,7 +28,7 @@ LONG = {"epochs": 600, "max_minutes": 1}
 def make_server(studies, tmp_path):
     """A function that starts a server on one copy of the studies, again and again."""
     copied = tmp_path / "studies"
-    shutil.copytree(studies, copied, ignore=shutil.ignore_patterns("labels", "models", "datastore_v2.json", ".lock"))
+    shutil.copytree(studies, copied, ignore=shutil.ignore_patterns("labels", "models", ".liverlabel-*"))
     processes = []
 
     def make():
@@ -48,7 +48,7 @@ def training(studies, tmp_path_factory) -> Server:
     """One server for the tests that leave it alive."""
     folder = tmp_path_factory.mktemp("training")
     copied = folder / "studies"
-    shutil.copytree(studies, copied, ignore=shutil.ignore_patterns("labels", "models", "datastore_v2.json", ".lock"))
+    shutil.copytree(studies, copied, ignore=shutil.ignore_patterns("labels", "models", ".liverlabel-*"))
     process, found = start_server(copied, folder / "log.txt", PROGRAM)
     yield found
     process.send_signal(signal.SIGTERM)
@@ -355,7 +355,7 @@ def test_no_identifier_is_written_to_the_log(idle):
 @pytest.mark.slow
 def test_the_network_is_adapted_to_the_stored_cases_and_measures(studies, tmp_path):
     copied = tmp_path / "studies"
-    shutil.copytree(studies, copied, ignore=shutil.ignore_patterns("labels", "models", "datastore_v2.json", ".lock"))
+    shutil.copytree(studies, copied, ignore=shutil.ignore_patterns("labels", "models", ".liverlabel-*"))
     process, server = start_server(copied, tmp_path / "log.txt")
     try:
         start(server, epochs=2, validation_fraction=0.5)

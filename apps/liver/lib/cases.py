@@ -9,7 +9,7 @@ from typing import Any
 from liver_models.io.case import CASE_SUFFIX
 from liver_models.mri.maps import VOLUME_FIELDS
 
-from .datastore import StudiesDatastore
+from .datastore import LiverDatastore
 from .nash_job import GRAD_CAM
 from .region_job import MEASUREMENT_ROIS, REGION
 
@@ -17,22 +17,19 @@ MAP_NAMES = (*VOLUME_FIELDS, GRAD_CAM, REGION, MEASUREMENT_ROIS)
 """Tags under which results lie; every other one holds a reader's label."""
 
 
-def listed_cases(datastore: StudiesDatastore) -> list[dict[str, Any]]:
+def listed_cases(datastore: LiverDatastore) -> list[dict[str, Any]]:
     """Each case or image with what is stored beside it, by id.
 
     ``is_simulated`` is None for a plain image, whose file does not say.
     """
-    datastore.see_new_files()
     listed = []
-    for case_id in sorted(datastore.list_images()):
-        path = datastore.case_source(case_id)
+    for case_id, path, time_stamp, tags in datastore.listing():
         is_case = path.name.endswith(CASE_SUFFIX)
-        tags = sorted(datastore.get_labels_by_image_id(case_id))
         listed.append(
             {
                 "id": case_id,
                 "kind": "case" if is_case else "image",
-                "is_simulated": _is_simulated(str(path), path.stat().st_mtime_ns) if is_case else None,
+                "is_simulated": _is_simulated(str(path), time_stamp) if is_case else None,
                 "maps": [name for name in MAP_NAMES if name in tags],
                 "labels": [tag for tag in tags if tag not in MAP_NAMES],
             }

@@ -1,100 +1,109 @@
-"""The studies folder as MONAI Label's datastore: cases, images and the maps computed from them."""
+"""The studies folder as MONAI Label's datastore: cases, images, their labels and the maps computed from them.
+
+The files are the truth and may be copied, restored and edited by hand; :mod:`.index` only spares reading them.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
-import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from liver_models.errors import UnsuitableInputError
 from liver_models.io.case import CASE_SUFFIX, files_folder
-from liver_models.io.files import cannot_write, write_atomically
-from monailabel.datastore.local import DataModel, ImageLabelModel, LocalDatastore
+from liver_models.io.files import write_atomically
+from monailabel.interfaces.datastore import Datastore
+from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
+from .catalogue import FINAL, Catalogue, plain
 from .failures import UnknownNameError
+from .index import INDEX_NAME, Index
+from .layout import (
+    FORMER_FOLDER,
+    IMAGE_SUFFIXES,
+    IMAGES,
+    LABEL_SUFFIXES,
+    LABELS,
+    READER_LABELS,
+    REGION,
+    Layout,
+    kind_of,
+    split_name,
+)
+from .label_names import known_suffix, reader_of
+from .old_index import take_over
+from .readers import disagreements
+from .reconcile import FolderWatch
+from .storing import Store, plan
+from .verification import problems
 
 MAP_SUFFIX = ".nii.gz"
-EXTENSIONS = ("*.nii", "*.nrrd", "*.dcm", "*.mat", "*.nii.gz", "*.label.json", "*.case.json")
-"""What counts as an image or a label; where two fit, the later one names the extension."""
-IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".dcm", ".mat")
-"""What may be stored as an image over HTTP; a case has several files and is imported."""
-LABEL_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".label.json")
-"""What may be stored as a label over HTTP."""
+NAME_FILE = ".liverlabel-datastore.json"
 
 
-class StudiesDatastore(LocalDatastore):
-    """MONAI Label's local datastore behind one lock.
+def open_datastore(studies: str, remote: Callable[[], Datastore] | None = None) -> Datastore:
+    """The datastore at a place: a folder, or the address of a DICOMweb server such as Orthanc's.
 
-    The stock class is used by several threads and reloads in another one, which empties its index for a moment. This
-    one looks for new files itself, under the lock, when the time stamp of a folder has changed.
+    Args:
+        studies: The folder or the address.
+        remote: Opens MONAI Label's own datastore of the address; needed for an address only.
+    Raises:
+        UnsuitableInputError: an address where only folders are served.
+    """
+    if not str(studies).startswith(("http://", "https://")):
+        return LiverDatastore(studies)
+    if remote is None:
+        raise UnsuitableInputError(f"A folder of cases is needed for --studies; found the address {studies}.")
+    return remote()
+
+
+class LiverDatastore(Catalogue):
+    """Cases, images and labels in one folder; every method may be called by several threads.
+
+    Args:
+        folder: The studies folder; made if there is none.
     """
 
-    def __init__(self, folder: str):
-        self._lock = threading.RLock()
-        self._seen: tuple[int, ...] = ()
-        self._archive = Path(folder) / ".no-archive-yet"
-        super().__init__(folder, extensions=list(EXTENSIONS), auto_reload=False)
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        self._layout = Layout(self.folder)
+        for tag in (FINAL, "original"):
+            (self._layout.labels / tag).mkdir(parents=True, exist_ok=True)
+        self._archive = self.folder / ".no-archive-yet"
+        told = take_over(self._layout)
+        self._told = {"name": "new-dataset", "description": "New Dataset", **self._read_told()}
+        if told and not (self.folder / NAME_FILE).exists():
+            self._tell(**told)
+        self._watch = FolderWatch(self._layout)
+        self._index = Index(self.folder / INDEX_NAME, self._watch.reconcile_all)
+        self._store = Store(self._layout, self._index, self._watch)
+        with self._index.lock:
+            self._watch.reconcile_all(self._index)
 
-    def see_new_files(self) -> None:
-        """Bring the index up to date with the folder if that has changed."""
-        with self._lock:
-            stamps = self._stamps()
-            if stamps != self._seen:
-                self._seen = stamps
-                self._reconcile_datastore()
+    def close(self) -> None:
+        """Let go of the index."""
+        self._index.close()
 
-    def case_source(self, case_id: str) -> Path:
-        """The file of a case or image.
+    def refresh(self) -> None:
+        """Compare every file with the index."""
+        with self._index.lock:
+            self._watch.reconcile_all(self._index)
 
-        Raises:
-            UnknownNameError: there is none.
-        """
-        path = self.get_image_uri(case_id)
-        if not path or not os.path.isfile(path):
-            raise UnknownNameError(f"There is no case {case_id!r} on this server. GET /liver/cases lists them.")
-        return Path(path)
+    # Cases and images
 
-    def label_file(self, case_id: str, tag: str) -> Path | None:
-        """The label of a case under a tag; None when there is none."""
-        path = self.get_label_uri(case_id, tag)
-        return Path(path) if path and os.path.isfile(path) else None
-
-    def save_maps(self, case_id: str, maps: Mapping[str, bytes], info: dict[str, Any]) -> None:
-        """Store maps under their own names as tags, all of them or none, writing the index once.
+    def update_image_info(self, image_id: str, info: dict[str, Any]) -> None:
+        """Add to what is stored with an image.
 
         Raises:
-            UnknownNameError: the case is gone.
-            UnsuitableInputError: the disk is full or the folder cannot be written.
+            ImageNotFoundException: there is none.
         """
-        with self._lock:
-            self.see_new_files()
-            entry = self._datastore.objects.get(case_id)
+        with self._index.lock:
+            entry = self._image(image_id)
             if entry is None:
-                raise UnknownNameError(
-                    f"There is no case {case_id!r} on this server any more; its maps were not stored."
-                )
-            self._store_labels(case_id, maps, MAP_SUFFIX, info)
-
-    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
-        """Store a label of an image, whole or not at all.
-
-        Raises:
-            UnknownNameError: there is no such image.
-            UnsuitableInputError: a file of another kind, or the disk is full.
-        """
-        with self._lock:
-            self.see_new_files()
-            if image_id not in self._datastore.objects:
-                raise UnknownNameError(f"There is no case {image_id!r} on this server. GET /liver/cases lists them.")
-            suffix = self._known_suffix(label_filename, LABEL_SUFFIXES, "label")
-            self._store_labels(image_id, {label_tag: Path(label_filename).read_bytes()}, suffix, label_info or {})
-            return image_id
+                raise ImageNotFoundException(f"Image {image_id} not found")
+            self._store.describe(IMAGES, entry, entry.info | info)
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
         """Store an image under an id that is free, whole or not at all; the same bytes may be sent again.
@@ -102,129 +111,146 @@ class StudiesDatastore(LocalDatastore):
         Raises:
             UnsuitableInputError: a file of another kind, an id that is taken, or the disk is full.
         """
-        with self._lock:
-            self.see_new_files()
-            suffix = self._known_suffix(image_filename, IMAGE_SUFFIXES, "image")
-            content = Path(image_filename).read_bytes()
-            target = Path(self._datastore.image_path()) / self._filename(image_id, suffix)
-            if image_id in self._datastore.objects:
-                if target.is_file() and target.read_bytes() == content:
-                    return image_id
-                raise UnsuitableInputError(
-                    f"A new image needs an id that is free; {image_id!r} is taken by another. Choose another id, or "
-                    "delete that one first."
-                )
-            write_atomically(target, content)
-            info = {**(image_info or {}), "ts": int(time.time()), "name": target.name}
-            self._datastore.objects[image_id] = ImageLabelModel(image=DataModel(info=info, ext=suffix))
-            self._index_changed()
-            return image_id
+        suffix = known_suffix(image_filename, IMAGE_SUFFIXES, "image")
+        content = Path(image_filename).read_bytes()
+        image_id = image_id or Path(image_filename).name[: -len(suffix)]
+
+        def is_free() -> bool:
+            entry = self._image(image_id)
+            if entry is None:
+                return True
+            if entry.ext == suffix and self._layout.file(IMAGES, entry).read_bytes() == content:
+                return False
+            raise UnsuitableInputError(
+                f"A new image needs an id that is free; {image_id!r} is taken by another. Choose another id, or "
+                "delete that one first."
+            )
+
+        self._store.write([plan(IMAGES, content, image_info or {}, image=image_id, ext=suffix)], is_free)
+        return image_id
 
     def remove_image(self, image_id: str) -> None:
-        """Remove an image or a case with its labels, maps and raw files."""
-        with self._lock:
-            is_case = Path(self.get_image_uri(image_id)).name.endswith(CASE_SUFFIX)
-            super().remove_image(image_id)
-            if is_case:
-                shutil.rmtree(files_folder(Path(self._datastore_path), image_id), ignore_errors=True)
-
-    def get_dataset_archive(self, limit_cases: int | None) -> str:
-        """The labelled images as a .zip file, which the next one replaces.
+        """Remove an image or a case with its labels, former ones and those of every reader, maps and raw files.
 
         Raises:
-            UnknownNameError: none has a label under the tag ``final``.
+            ImageNotFoundException: there is none.
         """
-        with self._lock:
-            if not self.datalist():
-                raise UnknownNameError("The data set holds cases with a label under the tag 'final'; there is none.")
-            self._archive.unlink(missing_ok=True)
-            self._archive = Path(super().get_dataset_archive(limit_cases))
-            return str(self._archive)
+        with self._index.lock:
+            entry = self._image(image_id)
+            if entry is None:
+                raise ImageNotFoundException(f"Image {image_id} not found")
+            for table in (READER_LABELS, LABELS):
+                self._store.remove(table, self._index.entries(table, image=image_id))
+            for tag in self._layout.tags():
+                folder = self._layout.folder(LABELS, tag) / FORMER_FOLDER
+                for path in [*folder.glob("*"), *folder.glob(".info/*.json")]:
+                    parts = split_name(path.name.removesuffix(".json").rpartition(".")[0], is_label=True)
+                    if parts is not None and parts[0] == image_id and path.is_file():
+                        path.unlink()
+            self._store.remove(IMAGES, [entry])
+            if entry.ext == CASE_SUFFIX:
+                shutil.rmtree(files_folder(self.folder, image_id), ignore_errors=True)
 
-    def _known_suffix(self, file_name: str, known: tuple[str, ...], kind: str) -> str:
-        suffix = self._to_id(os.path.basename(file_name))[1]
-        if suffix not in known:
-            advice = " A case has several files: import it with 'liverlabel import'." if suffix == CASE_SUFFIX else ""
-            raise UnsuitableInputError(
-                f"The file of {'an' if kind[0] in 'aeiou' else 'a'} {kind} needs a name that ends in "
-                f"{', '.join(known)}; found {suffix or 'none'!r}.{advice or ' Rename or convert it.'}"
-            )
-        return suffix
+    # Labels
 
-    def _store_labels(self, image_id: str, contents: Mapping[str, bytes], suffix: str, info: Mapping[str, Any]) -> None:
-        """Write every label into a hidden folder first, then move each to its tag."""
-        name = self._filename(image_id, suffix)
-        labels = self._datastore.objects[image_id].labels
-        staging = None
-        try:
-            staging = Path(tempfile.mkdtemp(prefix=".storing-", dir=self._datastore_path))
-            for tag, content in contents.items():
-                write_atomically(staging / tag / name, content)
-            for tag in contents:
-                folder = Path(self._datastore.label_path(tag))
-                folder.mkdir(parents=True, exist_ok=True)
-                os.replace(staging / tag / name, folder / name)
-                if tag in labels and labels[tag].ext != suffix:
-                    (folder / self._filename(image_id, labels[tag].ext)).unlink(missing_ok=True)
-                labels[tag] = DataModel(info={**info, "ts": int(time.time()), "name": name}, ext=suffix)
-        except OSError as error:
-            raise cannot_write(Path(name), error) from error
-        finally:
-            if staging is not None:
-                shutil.rmtree(staging, ignore_errors=True)
-        self._index_changed()
+    def save_maps(self, case_id: str, maps: Mapping[str, bytes], info: dict[str, Any]) -> None:
+        """Store maps under their own names as tags, all of them or none.
 
-    def _index_changed(self) -> None:
-        self._update_datastore_file()
-        self._seen = self._stamps()
-
-    def _update_datastore_file(self, lock: bool = True) -> None:
-        """Write the index whole or not at all: on a full disk the stock class leaves half of it, and starts no more.
-
-        Args:
-            lock: Not used; every caller holds this class's own lock.
+        Raises:
+            UnknownNameError: the case is gone.
+            UnsuitableInputError: the disk is full or the folder cannot be written.
         """
-        content = json.dumps(self._datastore.model_dump(exclude={"base_path"}), indent=2, default=str)
-        write_atomically(Path(self._datastore_config_path), content.encode())
-        self._config_ts = os.stat(self._datastore_config_path).st_mtime
+        gone = f"There is no case {case_id!r} on this server any more; its maps were not stored."
+        named = {"image": case_id, "ext": MAP_SUFFIX, "kind": REGION}
+        planned = [plan(LABELS, content, info, tag=tag, **named) for tag, content in maps.items()]
+        self._store.write(planned, lambda: self._known(case_id, gone))
 
-    def _stamps(self) -> tuple[int, ...]:
-        labels = Path(self._datastore.label_path(None))
-        folders = [
-            Path(self._datastore.image_path()),
-            labels,
-            *sorted(path for path in labels.iterdir() if path.is_dir()),
-        ]
-        return tuple(folder.stat().st_mtime_ns for folder in folders)
+    def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
+        """Store a region or an answer, whole or not at all; one of the other kind under the same tag stays.
 
+        Raises:
+            UnknownNameError: there is no such image.
+            UnsuitableInputError: a file of another kind, a reader of no name, or the disk is full.
+        """
+        self.see_new_files()
+        self._known(image_id)
+        suffix = known_suffix(label_filename, LABEL_SUFFIXES, "label")
+        content, info = Path(label_filename).read_bytes(), dict(label_info or {})
+        reader = reader_of(info, content if suffix.endswith(".json") else b"{}")
+        named = {"image": image_id, "ext": suffix, "tag": plain(label_tag), "kind": kind_of(suffix), "reader": reader}
+        tables = (READER_LABELS, LABELS) if reader else (LABELS,)
+        self._store.write([plan(table, content, info, **named) for table in tables], lambda: self._known(image_id))
+        return image_id
 
-def _behind_the_lock(name: str):
-    stock = getattr(LocalDatastore, name)
-
-    def method(self: StudiesDatastore, *args: Any, **kwargs: Any) -> Any:
-        with self._lock:
+    def remove_label(self, label_id: str, label_tag: str, kind: str | None = None) -> None:
+        """Remove what a case has under a tag, or the one of a kind, with the same reader's own copy."""
+        with self._index.lock:
             self.see_new_files()
-            return stock(self, *args, **kwargs)
+            named = {"image": label_id, "tag": plain(label_tag)} | ({"kind": kind} if kind else {})
+            for entry in self._index.entries(LABELS, **named):
+                own = {"image": label_id, "tag": entry.tag, "kind": entry.kind, "reader": entry.reader}
+                self._store.remove(READER_LABELS, self._index.entries(READER_LABELS, **own) if entry.reader else [])
+                self._store.remove(LABELS, [entry])
 
-    method.__name__ = name
-    method.__doc__ = stock.__doc__
-    return method
+    def reopen(self, case_id: str, tag: str = FINAL) -> list[str]:
+        """Set the labels of a case aside, so that it is unlabelled again; each reader's own copy stays.
 
+        Returns:
+            The names of the former labels inside the studies folder.
+        Raises:
+            UnknownNameError: no such case, or it has no label under the tag.
+        """
+        with self._index.lock:
+            self.see_new_files()
+            self._known(case_id)
+            entries = self._index.entries(LABELS, image=case_id, tag=tag)
+            if not entries:
+                raise UnknownNameError(
+                    f"The case {case_id!r} has no label under the tag {tag!r}. GET /liver/cases lists its labels."
+                )
+            return self._store.set_aside(entries)
 
-for _name in (
-    "datalist",
-    "get_image_info",
-    "get_image_uri",
-    "get_label_info",
-    "get_label_uri",
-    "get_labeled_images",
-    "get_labels_by_image_id",
-    "get_unlabeled_images",
-    "json",
-    "list_images",
-    "remove_label",
-    "status",
-    "update_image_info",
-    "update_label_info",
-):
-    setattr(StudiesDatastore, _name, _behind_the_lock(_name))
+    def disagreements(self, tag: str = FINAL) -> list[dict[str, Any]]:
+        """The cases that readers answered differently, or whose regions hardly overlap."""
+        self.see_new_files()
+        return disagreements(self._index, self._layout, self._checked, tag)
+
+    def update_label_info(self, label_id: str, label_tag: str, info: dict[str, Any]) -> None:
+        """Add to what is stored with the region, or else with the answer.
+
+        Raises:
+            LabelNotFoundException: there is none.
+            UnsuitableInputError: another reader is named.
+        """
+        with self._index.lock:
+            entry = self._label(label_id, label_tag)
+            if entry is None:
+                raise LabelNotFoundException(f"Label: {label_id} Tag: {label_tag} not found")
+            if info.get("reader", entry.reader) != entry.reader:
+                raise UnsuitableInputError(
+                    f"A label keeps the reader it was stored with, here {entry.reader or 'none'!r}; found "
+                    f"{str(info['reader'])[:80]!r}. Store the label again under that reader's name."
+                )
+            self._store.describe(LABELS, entry, entry.info | info)
+
+    def verify(self, image_id: str | None = None) -> list[dict[str, str]]:
+        """Read the files of one or of every image; those that are damaged or gone are listed."""
+        return problems(self._index, self._layout, self._watch, image_id)
+
+    def set_name(self, name: str) -> None:
+        """Name the data set."""
+        self._tell(name=name)
+
+    def set_description(self, description: str) -> None:
+        """Describe the data set."""
+        self._tell(description=description)
+
+    def _tell(self, **told: str) -> None:
+        self._told |= told
+        write_atomically(self.folder / NAME_FILE, json.dumps(self._told).encode())
+
+    def _read_told(self) -> dict[str, str]:
+        try:
+            return dict(json.loads((self.folder / NAME_FILE).read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return {}

@@ -40,6 +40,15 @@ class FiniteJSONResponse(JSONResponse):
         return json.dumps(without_nan(content), ensure_ascii=False, allow_nan=False).encode()
 
 
+def is_full_disk(error: BaseException | None) -> bool:
+    """True when an error was caused, at whatever remove, by a disk without space."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL_DISK:
+            return True
+        error = error.__cause__
+    return False
+
+
 def reply(status: int, sentence: str, **headers: str) -> FiniteJSONResponse:
     """The one form of every refusal: ``{"detail": sentence}``."""
     return FiniteJSONResponse({"detail": sentence}, status_code=status, headers=headers or None)
@@ -50,7 +59,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(UnsuitableInputError)
     def unsuitable(_: Request, error: UnsuitableInputError):
-        return reply(422, str(error))
+        return reply(507 if is_full_disk(error) else 422, str(error))
 
     @app.exception_handler(UnknownNameError)
     def unknown(_: Request, error: UnknownNameError):
@@ -71,7 +80,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(OSError)
     def not_written(_: Request, error: OSError):
         if error.errno in FULL_DISK:
-            return reply(422, f"{cannot_write(Path('the request'), error)}")
+            return reply(507, f"{cannot_write(Path('the request'), error)}")
         raise error
 
     @app.exception_handler(RequestValidationError)

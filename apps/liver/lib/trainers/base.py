@@ -16,7 +16,7 @@ from liver_models.errors import UnsuitableInputError
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.train import TrainTask
 
-from ..datastore import StudiesDatastore
+from ..datastore import LiverDatastore
 from ..errors import without_nan
 from ..failures import TrainingRunningError
 from ..published import PublishedWeights
@@ -64,7 +64,7 @@ class Trainer(TrainTask):
         config: Mapping[str, Any],
         runner: TrainingRunner,
         published: PublishedWeights,
-        datastore: StudiesDatastore,
+        datastore: LiverDatastore,
         extra_options: tuple[str, ...] = (),
     ):
         super().__init__(description)
@@ -192,7 +192,7 @@ class Trainer(TrainTask):
         if name == "done":
             self._remove_checkpoints()
         self._finished.unlink(missing_ok=True)
-        message = without_folder(message, Path(self._datastore._datastore_path))
+        message = without_folder(message, self._datastore.folder)
         self._state = replace(self._state, state=name, message=message, result=result, ended_at=now())
         self._write()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..datastore import StudiesDatastore
+from ..datastore import LiverDatastore
 from ..published import PublishedWeights
 from . import nash_training
 from .base import Trainer
@@ -15,7 +15,7 @@ CONFIG = {"epochs": 25, "device": ["auto", "cpu", "cuda"], "resume": True}
 class NashTrainer(Trainer):
     """Trains ResHy-Net on stored ultrasound cases with an answer."""
 
-    def __init__(self, runner: TrainingRunner, published: PublishedWeights, datastore: StudiesDatastore):
+    def __init__(self, runner: TrainingRunner, published: PublishedWeights, datastore: LiverDatastore):
         super().__init__(
             "fibrotic_nash",
             "Train the model of fibrotic NASH on the stored ultrasound cases whose answer is known",

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from liver_models.errors import UnsuitableInputError
+from liver_models.io.case import CASE_SUFFIX
+from liver_models.io.class_label import class_label_path
 from liver_models.weights import load_weights, pretrained_path
 
 from ..nash_job import ARCHITECTURE
+from ..verification import check_label
 from .job import Progress, Trained, TrainingRequest
 
 if TYPE_CHECKING:
@@ -101,6 +104,7 @@ def labelled_subjects(
     for n_read, source in enumerate(sources):
         progress({"stage": "reading", "epoch": n_read, "n_epochs": len(sources)})
         try:
+            check_label(class_label_path(source.parent, source.name.removesuffix(CASE_SUFFIX)))
             subject = read_subject(source)
             if subject.is_fibrotic_nash is None:
                 raise UnsuitableInputError(

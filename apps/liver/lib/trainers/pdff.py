@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..datastore import StudiesDatastore
+from ..datastore import LiverDatastore
 from ..published import PublishedWeights
 from . import pdff_adaptation
 from .base import Trainer
@@ -15,7 +15,7 @@ CONFIG = {"epochs": 20, "device": ["auto", "cpu", "cuda"], "resume": True}
 class PdffTrainer(Trainer):
     """Adapts AI-DEAL's network to the stored multi-echo MRI."""
 
-    def __init__(self, runner: TrainingRunner, published: PublishedWeights, datastore: StudiesDatastore):
+    def __init__(self, runner: TrainingRunner, published: PublishedWeights, datastore: LiverDatastore):
         super().__init__(
             "pdff",
             "Adapt the network of the fat fraction to the stored multi-echo MRI; needs no labels",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..datastore import StudiesDatastore
+from ..datastore import LiverDatastore
 from ..published import PublishedWeights
 from . import region_training
 from .base import Trainer
@@ -15,7 +15,7 @@ CONFIG = {"epochs": 40, "device": ["auto", "cpu", "cuda"], "from_scratch": False
 class RegionTrainer(Trainer):
     """Trains on stored cases with a region under the tag ``final``."""
 
-    def __init__(self, runner: TrainingRunner, published: PublishedWeights, datastore: StudiesDatastore):
+    def __init__(self, runner: TrainingRunner, published: PublishedWeights, datastore: LiverDatastore):
         super().__init__(
             "liver_roi",
             "Train the outline of the liver on the stored cases that readers have outlined",
