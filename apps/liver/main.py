@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from liver_apps.liver.lib import nash_job, pdff_job, region_job
+from liver_apps.liver.lib.activelearning.chooser import Chooser
+from liver_apps.liver.lib.activelearning.score_job import SCORED_TASKS
+from liver_apps.liver.lib.activelearning.strategies import NextCase, ScoreCases, strategies
 from liver_apps.liver.lib.datastore import open_datastore
 from liver_apps.liver.lib.failures import UnknownNameError
 from liver_apps.liver.lib.map_task import MapTask
@@ -51,6 +54,7 @@ class LiverApp(MONAILabelApp):
         }
         self.trainings = TrainingRunner()
         self.worker = Worker(pdff_job.prepare, ServerSettings.from_environment().max_waiting)
+        self.choosers: dict[str, Chooser] = {}
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -80,6 +84,17 @@ class LiverApp(MONAILabelApp):
             "fibrotic_nash": NashTrainer(self.trainings, self.published["fibrotic_nash"], self.datastore()),
             "liver_roi": RegionTrainer(self.trainings, self.published["liver_roi"], self.datastore()),
         }
+
+    def init_strategies(self) -> dict[str, NextCase]:
+        """Every strategy, over the choosers of the tasks that learn from labels."""
+        self.choosers |= {
+            name: Chooser(name, self.worker, self.published[name], self.datastore()) for name in SCORED_TASKS
+        }
+        return strategies(self.choosers)
+
+    def init_scoring_methods(self) -> dict[str, ScoreCases]:
+        """One a task."""
+        return {name: ScoreCases(chooser) for name, chooser in self.choosers.items()}
 
     def task(self, name: str) -> MapTask:
         """The task of that name.

@@ -26,6 +26,7 @@ from .lib.failures import UnknownNameError
 from .lib.label_routes import add_label_routes
 from .lib.layout import REGION
 from .lib.map_task import MapSet
+from .lib.next_routes import add_next_routes
 from .lib.replies import json_part, map_part, multipart_response
 from .lib.requests import InferRequest, checked_params, read_request
 from .lib.settings import ServerSettings
@@ -45,6 +46,8 @@ def create_app(settings: ServerSettings) -> FastAPI:
         liver.server_mode(True)
         liver.worker.start()
         yield
+        for chooser in liver.choosers.values():
+            chooser.close()
         liver.trainings.close()
         liver.worker.close()
 
@@ -71,6 +74,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     _add_liver_routes(app, settings)
     add_label_routes(app)
     add_train_routes(app)
+    add_next_routes(app)
     add_stock_routes(app)
     _add_stock_infer(app, settings)
     return app

@@ -6,8 +6,8 @@
 | p_m, by member m of an ensemble or a dropout draw | ``Candidates.member_probability`` |
 | H, entropy in nats | ``_entropy`` |
 
-Every strategy gives each candidate a score, higher is asked first; :func:`choose` picks a batch one by one, and each pick
-counts as labelled for the next.
+Every strategy gives each candidate a score, higher is asked first; :func:`choose` picks a batch one by one, and each
+pick counts as labelled for the next.
 """
 
 from __future__ import annotations

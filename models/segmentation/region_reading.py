@@ -110,7 +110,7 @@ def read_region_case(path: Path | str) -> RegionCase:
     """
     path = Path(path)
     if path.name.endswith(CASE_SUFFIX):
-        is_ultrasound = any(file.role in ("bmode", "swe") for file in load_case(path).files)
+        is_ultrasound = load_case(path).ultrasound is not None
     else:
         from ..io.ultrasound_folder import is_subject
 

@@ -50,11 +50,12 @@ def train_region(
     kinds = trainable_kinds(examples)
     tensors = dict(start.tensors) if start is not None else {}
     told = dict(start.card["config"]["kinds"]) if start is not None else {}
+    trained = {}
     for kind in kinds:
         mine = [example for example in examples if example.kind == kind]
         learnt, checked = _parts(mine, validation, kind, options)
         old = tensors_of(start, kind) if start is not None and options.is_warm_start else None
-        state, told[kind] = _trained(kind, learnt, checked, options, old or None, folder, progress)
+        state, told[kind], trained[kind] = _trained(kind, learnt, checked, options, old or None, folder, progress)
         tensors |= {f"{kind}/{name}": value for name, value in state.items()}
     n_simulated = sum(example.is_simulated for example in examples)
     n_cases = len({example.case_id for example in examples})
@@ -66,6 +67,7 @@ def train_region(
         "version": __version__,
         "trained_on": f"{len(examples)} images of {n_cases} cases, {sort}",
         "is_trained_on_simulated_data": n_simulated > 0,
+        "trained": trained,
         "options": {k: v for k, v in asdict(options).items() if k not in ("device", "max_minutes", "processes")},
         "started_from": start.card.get("version") if start is not None and options.is_warm_start else "nothing",
         "use": "Research tool, not a medical device. A proposal that a reader checks and corrects.",
@@ -118,7 +120,7 @@ def _parts(examples, validation, kind, options):
 
 
 def _trained(kind, learnt, checked, options, old, folder, progress):
-    """State of the best epoch, and what the card says of this kind."""
+    """State of the best epoch, what the network is used with, and what the card says besides."""
     counts = {case: sum(e.case_id == case for e in learnt) for case in {e.case_id for e in learnt}}
     weights = np.array([1.0 / counts[example.case_id] for example in learnt])
     sets = squares_of(learnt), squares_of(checked)
@@ -136,8 +138,7 @@ def _trained(kind, learnt, checked, options, old, folder, progress):
     members = member_probabilities(network, sets[1][0], kind)
     dices = np.array([dice(m.mean(axis=0) > 0.5, truth) for m, truth in zip(members, sets[1][1], strict=True)])
     line = quality_line(np.array([agreement_of(m) for m in members]), dices)
-    return best, {
-        "quality": {key: round(value, 5) for key, value in line.items()},
+    facts = {
         "n_training_images": len(learnt),
         "n_training_patients": len({example.patient_id for example in learnt}),
         "n_validation_images": len(checked),
@@ -145,3 +146,4 @@ def _trained(kind, learnt, checked, options, old, folder, progress):
         "validation_dice": round(float(dices.mean()), 4),
         "curve": curve,
     }
+    return best, {"quality": {key: round(value, 5) for key, value in line.items()}}, facts

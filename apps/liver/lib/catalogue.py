@@ -138,6 +138,13 @@ class Catalogue(Datastore):
         query = "SELECT image FROM images WHERE image NOT IN (SELECT image FROM labels WHERE tag = ?) ORDER BY image"
         return [row[0] for row in self._rows(query, plain(label_tag or FINAL))]
 
+    def labelled_with(self, kind: str, tag: str = FINAL) -> list[str]:
+        """Ids of the images with a label of a kind, "region" or "answer", in the order of saving."""
+        query = (
+            "SELECT image FROM labels WHERE kind = ? AND tag = ? AND image IN (SELECT image FROM images) ORDER BY ts"
+        )
+        return [row[0] for row in self._rows(query, kind, tag)]
+
     def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
         """Image and label of each case labelled under ``final``."""
         pairs = []

@@ -19,7 +19,16 @@ SERVER_FILES = frozenset(
 """Keys of ``params`` through which MONAI Label would open any file of the server."""
 PATH_SIGNS = re.compile(r"[/\\]|^~|\.\.|\x00")
 FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
-COMPUTING = ("/infer", "/liver/infer", "/train", "/liver/train", "/scoring", "/activelearning", "/batch")
+COMPUTING = (
+    "/infer",
+    "/liver/infer",
+    "/train",
+    "/liver/train",
+    "/scoring",
+    "/activelearning",
+    "/liver/score",
+    "/batch",
+)
 
 
 def check_name(kind: str, value: Any) -> str:

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
-from monailabel.endpoints import activelearning, datastore, scoring
+from monailabel.endpoints import activelearning, datastore
 from monailabel.interfaces.utils.app import app_instance
 
 from .errors import reply
 from .failures import UnknownNameError
 
-KEPT = (activelearning, datastore, scoring)
+KEPT = (activelearning, datastore)
 OFF = {
     "/batch": "it would compute every case unasked. Send one request a case to /liver/infer/pdff.",
     "/infer/wsi": "this server has no slide images. Use /liver/infer/pdff.",

@@ -1,0 +1,177 @@
+"""Scores the cases of one task between requests, and says which to label next."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from liver_models.errors import UnsuitableInputError
+
+from ..datastore import LiverDatastore
+from ..failures import ComputationError, ServerBusyError
+from ..published import PublishedWeights
+from ..worker import Worker
+from .book import ScoreBook
+from .score_job import score_case
+
+logger = logging.getLogger(__name__)
+
+KIND_OF = {"liver_roi": "region", "pdff": "region"}
+"""Task -> kind of label that it learns from; the others learn from answers."""
+CONSIDERED = 512
+"""Most scored cases that one choice looks at, the most uncertain first, and most labelled ones it keeps away from."""
+BUSY_S = 1.0
+"""Pause when the worker has too much to do, seconds."""
+
+
+class Chooser:
+    """Which case of one task teaches most.
+
+    Args:
+        task: Its name.
+        worker: The server's one; scoring waits for its turn like every request, one case at a time.
+        published: The weights whose uncertainty counts.
+        datastore: The studies.
+    """
+
+    def __init__(self, task: str, worker: Worker, published: PublishedWeights, datastore: LiverDatastore):
+        self.task, self._worker, self._published, self._datastore = task, worker, published, datastore
+        self._book = ScoreBook(published.folder / "scores.sqlite")
+        self._lock, self._thread, self._is_stopped = threading.Lock(), None, False
+        self._done, self._total, self._message = 0, 0, "Not asked for yet."
+
+    def describe(self) -> dict[str, Any]:
+        """How far scoring is, JSON-ready."""
+        is_running = self._thread is not None and self._thread.is_alive()
+        return {
+            "task": self.task,
+            "state": "running" if is_running else "idle",
+            "done": self._done,
+            "total": self._total,
+            "message": self._message,
+        }
+
+    def start_scoring(self) -> dict[str, Any]:
+        """Score what is unlabelled and not scored by the weights in use, in the background; as :meth:`describe`."""
+        with self._lock:
+            if not self._is_stopped and (self._thread is None or not self._thread.is_alive()):
+                self._thread = threading.Thread(target=self._score, name=f"score-{self.task}", daemon=True)
+                self._thread.start()
+        return self.describe()
+
+    def close(self) -> None:
+        """End scoring after the case it is at."""
+        self._is_stopped = True
+
+    def next_case(self, strategy: str, seed: int | None = None) -> dict[str, Any]:
+        """The case to label next, among those that are scored; without a score, a random one.
+
+        Args:
+            strategy: Of :data:`liver_models.learning.acquisition.STRATEGIES`.
+            seed: Of chance; None: another case each time among equals.
+        Returns:
+            ``id`` (None when all are labelled), ``strategy``, ``reason`` and numbers of cases.
+        Raises:
+            UnsuitableInputError: an unknown strategy, or one that reads what this task does not give.
+        """
+        from liver_models.learning.acquisition import Candidates, choose, strategy_named
+
+        strategy_named(strategy)
+        labelled, unlabelled = self._parts()
+        counts = {"n_labelled": len(labelled), "n_unlabelled": len(unlabelled)}
+        usable = [c for c in unlabelled if "refused" not in (self._book.get(c) or {})]
+        found = {"task": self.task, "strategy": strategy, **counts}
+        if not usable:
+            reason = "All cases are labelled."
+            if unlabelled:
+                last = self._book.get(unlabelled[-1])["refused"]
+                reason = f"None of the unlabelled cases can be used for this task. The last: {last}"
+            return {"id": None, "reason": reason, **found}
+        seed = time.time_ns() % 2**32 if seed is None else seed
+        scored = [c for c in usable if self._book.get(c) is not None]
+        if strategy == "random" or not scored:
+            (chosen,) = choose(Candidates(usable, usable), "random", 1, seed)
+            reason = "Chosen at random." if strategy == "random" else "Chosen at random: no case is scored yet."
+            return {"id": chosen, "reason": reason, **found}
+        (chosen,) = choose(self._candidates(scored, labelled), strategy, 1, seed)
+        one = self._book.get(chosen)
+        doubt = {"uncertainty": one["uncertainty"]} if "uncertainty" in one else {}
+        return {"id": chosen, "reason": f"Chosen by '{strategy}' of {len(scored)} scored cases.", **doubt, **found}
+
+    def _candidates(self, scored: list[str], labelled: list[str]):
+        import numpy as np
+        from liver_models.learning.acquisition import Candidates
+
+        scored = sorted(scored, key=lambda c: (-_doubt(self._book.get(c)), c))[:CONSIDERED]
+        rows = [self._book.get(case_id) for case_id in scored]
+        former = [row for c in labelled[-CONSIDERED:] if (row := self._book.get(c)) and "refused" not in row]
+
+        def column(name: str, among=rows):
+            has = among and all(name in row for row in among)
+            return np.array([row[name] for row in among], float) if has else None
+
+        members = column("members")
+        if members is not None:
+            members = np.stack([1 - members, members], axis=-1).transpose(1, 0, 2)
+        features, known = column("features"), column("features", former)
+        return Candidates(
+            scored,
+            [row["patient_id"] for row in rows],
+            probability=column("probability"),
+            member_probability=members,
+            uncertainty=column("uncertainty"),
+            features=features,
+            labelled_patients=[row["patient_id"] for row in former],
+            labelled_features=known if features is not None else None,
+        )
+
+    def _parts(self) -> tuple[list[str], list[str]]:
+        labelled = self._datastore.labelled_with(KIND_OF.get(self.task, "answer"))
+        has = set(labelled)
+        return labelled, [case_id for case_id in self._datastore.list_images() if case_id not in has]
+
+    def _score(self) -> None:
+        try:
+            version = self._published.history()[-1]
+            _, unlabelled = self._parts()
+            self._done, self._total, self._message = 0, len(unlabelled), "Scoring."
+            for case_id in unlabelled:
+                if self._is_stopped:
+                    return
+                self._score_one(case_id, version)
+                self._done += 1
+            self._message = "Every unlabelled case is scored by the weights in use."
+        except UnsuitableInputError as error:
+            self._message = str(error)
+        except Exception:
+            logger.exception("Scoring failed.")
+            self._message = "Scoring failed through a defect of ours; the server's log says more."
+
+    def _score_one(self, case_id: str, version: int) -> None:
+        source = Path(self._datastore.get_image_uri(case_id))
+        if not source.is_file():
+            return
+        stamp = source.stat().st_mtime_ns
+        if self._book.is_current(case_id, version, stamp) and self.task != "pdff":
+            return
+        while not self._is_stopped:
+            try:
+                content = self._worker.run(score_case, source, self.task, self._published.folder)
+            except ServerBusyError:
+                time.sleep(BUSY_S)
+                continue
+            except UnsuitableInputError as error:
+                content = {"refused": str(error)}
+            except ComputationError:
+                return  # The worker logged it; the next scoring tries again.
+            self._book.put(case_id, version, stamp, content)
+            return
+
+
+def _doubt(row: dict[str, Any]) -> float:
+    if "uncertainty" in row:
+        return row["uncertainty"]
+    return 1 - max(row["probability"]) if "probability" in row else 0.0

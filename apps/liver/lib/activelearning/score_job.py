@@ -1,0 +1,96 @@
+"""What the worker does to score one case for one task: how uncertain the weights in use are about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from liver_models.errors import UnsuitableInputError
+
+from ..published import PublishedWeights
+
+SCORED_TASKS = ("liver_roi", "fibrotic_nash", "pdff")
+"""Tasks whose cases can be scored."""
+
+
+def score_case(source: Path, task: str, weights_folder: Path, *, progress: Callable[[int, int], None]) -> dict:
+    """What strategies read of one case, JSON-ready: ``patient_id`` and those of probability, members, uncertainty and
+    features that the task gives.
+
+    Raises:
+        UnsuitableInputError: the case cannot be used for this task.
+    """
+    progress(0, 1)
+    found = {"liver_roi": _region, "fibrotic_nash": _nash, "pdff": _pdff}[task](source, weights_folder)
+    progress(1, 1)
+    return found
+
+
+def _region(source: Path, weights_folder: Path) -> dict[str, Any]:
+    import numpy as np
+    from liver_models.segmentation.region_model import RegionModel
+    from liver_models.segmentation.region_reading import read_region_case
+
+    from ..region_job import ARCHITECTURE
+
+    case = read_region_case(source)
+    model = RegionModel(PublishedWeights(weights_folder, ARCHITECTURE).load())
+    proposals = [model.propose(image, case.kind) for image in case.images if image.any()]
+    sizes = np.array([max(int(one.region.sum()), 1) for one in proposals], float)
+    share = sizes / sizes.sum()
+    return {
+        "patient_id": case.patient_id,
+        "uncertainty": float(1 - share @ [one.quality for one in proposals]),
+        "features": [round(float(v), 4) for v in share @ np.stack([one.features for one in proposals])],
+    }
+
+
+def _nash(source: Path, weights_folder: Path) -> dict[str, Any]:
+    import numpy as np
+    from liver_models.ultrasound.fusion import FusionModel, predict
+    from liver_models.ultrasound.reading import read_subject
+    from scipy.special import expit, logit
+
+    from ..nash_job import ARCHITECTURE
+
+    subject = read_subject(source)
+    model = FusionModel(PublishedWeights(weights_folder, ARCHITECTURE).load())
+    answer = predict(subject, model, with_grad_cam=False)
+    calibration = model.card["calibration"]
+    raw = logit(np.clip(answer.probability, 1e-9, 1 - 1e-9)) * calibration["temperature"]
+    members = expit(raw / np.array(calibration["bootstrap_temperatures"]))
+    return {
+        "patient_id": subject.patient_id,
+        "probability": [1 - answer.probability, answer.probability],
+        "members": [round(float(v), 6) for v in members],
+        "features": [round(float(answer.contributions.get(name, 0.0)), 4) for name in _inputs(model)],
+    }
+
+
+def _inputs(model: Any) -> list[str]:
+    from liver_models.io.clinical import CLINICAL_FEATURES
+
+    return [*model.options.images, *CLINICAL_FEATURES, "swe_median_kpa"]
+
+
+def _pdff(source: Path, weights_folder: Path) -> dict[str, Any]:
+    import numpy as np
+    from liver_models.io.case import CASE_SUFFIX, load_case
+    from liver_models.io.volumes import read_volume
+
+    case_id, labels = source.name.removesuffix(CASE_SUFFIX), source.parent / "labels"
+    spread = labels / "pdff_std_percent" / f"{case_id}.nii.gz"
+    regions = [labels / tag / f"{case_id}.nii.gz" for tag in ("final", "liver_roi")]
+    region = next((path for path in regions if path.is_file()), None)
+    if not spread.is_file() or region is None:
+        raise UnsuitableInputError(
+            f"The PDFF of '{case_id}' can be scored once it was measured and its liver outlined or proposed. Ask "
+            "/liver/infer/pdff and /liver/infer/liver_roi first."
+        )
+    values, mask = read_volume(spread)[0], read_volume(region)[0] > 0
+    inside = values[mask & np.isfinite(values)] if values.shape == mask.shape else values[:0]
+    if not inside.size:
+        raise UnsuitableInputError(f"The liver of '{case_id}' holds no measured voxel. Outline it again.")
+    patient = load_case(source).patient_id if source.name.endswith(CASE_SUFFIX) else None
+    return {"patient_id": patient or case_id, "uncertainty": float(np.mean(inside.astype(float) ** 2))}
