@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from liver_apps.liver.lib import nash_job, pdff_job, region_job
 from liver_apps.liver.lib.activelearning.chooser import Chooser
 from liver_apps.liver.lib.activelearning.score_job import SCORED_TASKS
 from liver_apps.liver.lib.activelearning.strategies import NextCase, ScoreCases, strategies
-from liver_apps.liver.lib.datastore import open_datastore
+from liver_apps.liver.lib.datastore import open_datastore, site_folder
 from liver_apps.liver.lib.failures import UnknownNameError
 from liver_apps.liver.lib.map_task import MapTask
 from liver_apps.liver.lib.nash_task import NashTask
@@ -47,10 +46,11 @@ class LiverApp(MONAILabelApp):
                 "Start it "
                 "with the 'monailabel' command of LiverLabel, or 'liverlabel serve'."
             )
+        models = site_folder(studies) / "models"
         self.published = {
-            "pdff": PublishedWeights(Path(studies) / "models" / "pdff", pdff_job.ARCHITECTURE),
-            "fibrotic_nash": PublishedWeights(Path(studies) / "models" / "fibrotic_nash", nash_job.ARCHITECTURE),
-            "liver_roi": PublishedWeights(Path(studies) / "models" / "liver_roi", region_job.ARCHITECTURE),
+            "pdff": PublishedWeights(models / "pdff", pdff_job.ARCHITECTURE),
+            "fibrotic_nash": PublishedWeights(models / "fibrotic_nash", nash_job.ARCHITECTURE),
+            "liver_roi": PublishedWeights(models / "liver_roi", region_job.ARCHITECTURE),
         }
         self.trainings = TrainingRunner()
         self.worker = Worker(pdff_job.prepare, ServerSettings.from_environment().max_waiting)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from test_guards import refused
 
-CASE, OTHER = "simulated-vials", "simulated-larger"
+CASE = "simulated-vials"
 
 
 def answer(value: bool, reader: str) -> bytes:

@@ -25,7 +25,7 @@ entry.make_stand_ins_importable()
 
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException  # noqa: E402
 
-from liver_apps.liver.lib.datastore import LiverDatastore, open_datastore  # noqa: E402
+from liver_apps.liver.lib.datastore import LiverDatastore, open_datastore, site_folder  # noqa: E402
 from liver_apps.liver.lib.failures import UnknownNameError  # noqa: E402
 from liver_apps.liver.lib.index import INDEX_NAME  # noqa: E402
 from liver_apps.liver.lib.readers import lowest_dice  # noqa: E402
@@ -537,6 +537,8 @@ def test_an_address_is_served_by_the_stock_class_and_a_folder_by_ours(tmp_path):
     store = open_datastore(str(tmp_path / "new"), remote=lambda: pytest.fail("a folder"))
     assert isinstance(store, LiverDatastore)
     store.close()
+    assert site_folder(str(tmp_path)) == tmp_path
+    assert site_folder("http://pacs:8042/dicom-web") != site_folder("http://other:8042/dicom-web")
     assert open_datastore("http://127.0.0.1:8042/dicom-web", remote=lambda: "stock") == "stock"
     with pytest.raises(UnsuitableInputError, match="folder of cases is needed"):
         open_datastore("https://pacs/dicom-web")

@@ -13,7 +13,7 @@ from typing import Any
 
 from liver_models.errors import UnsuitableInputError
 from liver_models.io.case import CASE_SUFFIX, files_folder
-from liver_models.io.files import write_atomically
+from liver_models.io.files import identifier, write_atomically
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
@@ -52,11 +52,21 @@ def open_datastore(studies: str, remote: Callable[[], Datastore] | None = None) 
     Raises:
         UnsuitableInputError: an address where only folders are served.
     """
-    if not str(studies).startswith(("http://", "https://")):
+    if not is_address(studies):
         return LiverDatastore(studies)
     if remote is None:
         raise UnsuitableInputError(f"A folder of cases is needed for --studies; found the address {studies}.")
     return remote()
+
+
+def is_address(studies: str) -> bool:
+    """True for the address of a DICOMweb server, False for a folder."""
+    return str(studies).startswith(("http://", "https://"))
+
+
+def site_folder(studies: str) -> Path:
+    """Where the weights trained at this site lie: in the studies folder, or in the user's cache for an address."""
+    return Path.home() / ".cache" / "liverlabel" / identifier(str(studies)) if is_address(studies) else Path(studies)
 
 
 class LiverDatastore(Catalogue):
