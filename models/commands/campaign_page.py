@@ -147,8 +147,8 @@ def needed_table(summary: CampaignSummary, learner: Learner) -> Table:
         Column("Labels, mean curve", "{mean_curve_labels}"),
     )
     note = (
-        f"{_said(learner)}Labels until a round first reaches the target, mean over repetitions; a repetition that never "
-        "does counts as the whole pool. Over random: ratio of means, repetitions paired, bootstrap interval. At the "
+        f"{_said(learner)}Labels until a round first reaches the target, mean over repetitions; one that never does "
+        "counts as the whole pool. Over random: ratio of means, repetitions paired, bootstrap interval. At the "
         "start: repetitions that were there before anything was chosen. Mean curve: where the mean over repetitions "
         "reaches the mean target."
     )
@@ -177,7 +177,8 @@ def _page(document: dict, table: Table, figure: Picture) -> str:
     parts = [
         f'<div class="banner simulated">{banner}</div>' if banner else "",
         "<h1>How many labels each strategy needs</h1>",
-        f'<p class="lead">{escape(counts)} · LiverLabel {escape(__version__)} · a research tool, not a medical device</p>',
+        f'<p class="lead">{escape(counts)} · LiverLabel {escape(__version__)} · a research tool, not a medical '
+        "device</p>",
         f'<pre class="command">{escape(document["command"])}</pre>',
         contents_html(sections),
         *(f'<h2 id="s{n}">{escape(name)}</h2>{body}' for n, (name, body) in enumerate(sections, start=1)),

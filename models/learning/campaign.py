@@ -88,7 +88,7 @@ class CampaignOptions:
     """Trainings on the whole pool, whose mean quality is the reference."""
 
     def __post_init__(self):
-        for name, low, high in (("n_seeds", 2, 1000), ("n_start", 2, 100_000), ("batch", 1, 100_000)):
+        for name, low, high in (("n_seeds", 1, 1000), ("n_start", 2, 100_000), ("batch", 1, 100_000)):
             if not low <= getattr(self, name) <= high:
                 raise UnsuitableInputError(
                     f"A campaign needs {name} from {low} to {high}; found {getattr(self, name)}."
@@ -171,11 +171,11 @@ def run_campaign(
             if progress:
                 progress(len(units), total)
             name = f"{strategy}_seed_{seed:04d}"
-            kept = records.load(name) if records else None
+            kept = None if records is None else records.load(name)
             if kept is None:
                 full = _full_quality(learner, options, seed, split) if full is None else full
                 kept = asdict(_replay(learner, options, seed, strategy, split, full))
-                if records:
+                if records is not None:
                     records.save(name, kept)
             units.append(Unit(**{key: tuple(v) if isinstance(v, list | tuple) else v for key, v in kept.items()}))
     if progress:
