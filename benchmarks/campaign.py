@@ -27,11 +27,13 @@ def main():
     parser.add_argument("--subjects", type=int, default=400)
     parser.add_argument("--start", type=int, default=6)
     parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--strategies", help="besides random; the default must be among them (default: all)")
     arguments = parser.parse_args()
+    strategies = arguments.strategies and tuple(arguments.strategies.split(","))
     started, units = time.monotonic(), []
     for seed in range(arguments.first, arguments.first + arguments.cohorts):
         learner = simulated_learner(arguments.subjects, seed)
-        options = CampaignOptions(n_seeds=1, first_seed=seed, n_start=arguments.start, batch=arguments.batch)
+        options = CampaignOptions(strategies, 1, seed, n_start=arguments.start, batch=arguments.batch)
         units += run_campaign(learner, options)
     summary = summarise(units, learner.chance)
     rows = [

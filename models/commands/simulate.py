@@ -107,7 +107,9 @@ def _tell(summary, learner) -> None:
         print(learner.data.replace("_", " ").upper() + " DATA")
     print(f"{'labels to 95 % of':17}  {'strategy':16}  {'labels':>6}  {'over random (95 % CI)':22}  never reached")
     for row in summary.needed:
-        interval = f"{row.ratio:.2f} ({row.ratio_low:.2f}–{row.ratio_high:.2f})"
+        interval = f"{row.ratio:.2f} ({row.ratio_low:.2f}–{row.ratio_high:.2f})".replace(
+            "nan–nan", "one repetition: none"
+        )
         never = f"{row.n_not_reached} of {len(row.labels)}, counted as the pool" if row.n_not_reached else "0"
         what = learner.quality_name if row.target == "quality" else "gain over chance"
         print(f"{what:17}  {row.strategy:16}  {row.mean:6.1f}  {interval:22}  {never}")
