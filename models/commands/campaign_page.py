@@ -7,6 +7,7 @@ from dataclasses import asdict
 from html import escape
 
 import matplotlib.style
+from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
 
 from .. import __version__
 from ..learning.campaign import BASELINE, CampaignOptions, Learner, Unit
@@ -99,6 +100,11 @@ def curves_figure(summary: CampaignSummary, learner: Learner) -> Picture:
         axis.axhline(summary.full_quality, color="black", linewidth=0.8, linestyle="--", label="whole pool")
         axis.set_title(name.replace("_", " "), loc="left")
         axis.legend(loc="lower right")
+        # What differs lies among the first labels.
+        axis.set_xscale("log")
+        axis.xaxis.set_major_locator(FixedLocator([5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]))
+        axis.xaxis.set_major_formatter(ScalarFormatter())
+        axis.xaxis.set_minor_formatter(NullFormatter())
     figure.supxlabel("Labels", fontsize=9)
     figure.supylabel(f"{learner.quality_name} on held-out patients", fontsize=9)
     rows = tuple(
