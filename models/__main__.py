@@ -18,6 +18,7 @@ SUBCOMMANDS = {
     "nash": "nash",
     "audit": "audit",
     "experiment": "experiment",
+    "simulate": "simulate",
     "phantom": "phantom",
     "serve": "serve",
     "demo": "demo",

@@ -206,6 +206,11 @@ INPUTS = ("probability", "member_probability", "uncertainty", "features")
 """What strategies may read of a candidate."""
 
 
+def usable_strategies(candidates: Candidates) -> tuple[str, ...]:
+    """Names of the strategies whose inputs are there."""
+    return tuple(name for name, one in STRATEGIES.items() if not _lacking(one, candidates))
+
+
 def strategy_named(name: str) -> Strategy:
     """A strategy of the table.
 
@@ -226,14 +231,12 @@ def scores(candidates: Candidates, strategy: str, rng: np.random.Generator) -> n
         UnsuitableInputError: an unknown strategy, or one whose inputs are not there.
     """
     chosen = strategy_named(strategy)
-    there = [name for name in INPUTS if getattr(candidates, name) is not None]
-    for group in chosen.needs:
-        if not set(group) & set(there):
-            raise UnsuitableInputError(
-                f"The strategy '{strategy}' needs {' or '.join(group)} of each case; found "
-                f"{', '.join(there) or 'none of what strategies read'}. Choose another strategy, or a model that gives "
-                "it."
-            )
+    for group in _lacking(chosen, candidates):
+        there = [name for name in INPUTS if getattr(candidates, name) is not None]
+        raise UnsuitableInputError(
+            f"The strategy '{strategy}' needs {' or '.join(group)} of each case; found "
+            f"{', '.join(there) or 'none of what strategies read'}. Choose another strategy, or a model that gives it."
+        )
     return np.asarray(chosen.score(candidates, rng), float)
 
 
@@ -263,6 +266,11 @@ def choose(candidates: Candidates, strategy: str = "default", n: int = 1, seed: 
         picked.append(candidates.case_ids[k])
         candidates = candidates.without(k)
     return picked
+
+
+def _lacking(strategy: Strategy, candidates: Candidates) -> list[tuple[str, ...]]:
+    """Groups of inputs of which none is there."""
+    return [group for group in strategy.needs if all(getattr(candidates, name) is None for name in group)]
 
 
 def _entropy(probability: np.ndarray) -> np.ndarray:
