@@ -22,6 +22,15 @@ from liver_models.ultrasound.experiment.results import expit
 from liver_models.ultrasound.experiment.run import run_experiment
 from liver_models.ultrasound.phantom import simulate_cohort
 
+PAPER_AUC = {
+    "combined": 0.879,
+    "b_mode_swe": 0.787,
+    "swe": 0.776,
+    "b_mode": 0.736,
+    "clinical": 0.727,
+    "swe_value": 0.515,
+}
+"""Table 4 of Xia F et al., test cohort."""
 QUESTION = "What does combining B-mode, elastography and clinical values gain (simulated cohorts)?"
 
 
@@ -76,6 +85,11 @@ def main():
         "n_cohorts": len(cohorts),
         "mean_auc": mean_auc,
         "std_auc": {model: round(float(np.std([c["auc"][model] for c in cohorts])), 4) for model in LABELS},
+        "order": sorted(LABELS, key=lambda model: -mean_auc[model]),
+        "cohorts_in_which_the_combined_model_is_first": sum(
+            max(c["auc"], key=c["auc"].get) == "combined" for c in cohorts
+        ),
+        "mean_abstained": round(float(np.mean([cohort["conformal_abstained"] for cohort in cohorts])), 4),
         "mean_gain_over_the_best_single_model": round(float(np.mean([cohort["gain"][0] for cohort in cohorts])), 4),
         "cohorts_whose_interval_excludes_no_gain": n_excluded,
         "pooled_calibration_error": round(error, 4),
@@ -83,7 +97,7 @@ def main():
         "pooled_conformal_interval": [round(v, 4) for v in wilson_interval(n_covered, len(answers))],
         "must_reach": {
             "gain's interval excludes 0 in 8 of 10 cohorts": n_excluded >= 0.8 * len(cohorts),
-            "the combined model is best on average": mean_auc["combined"] == max(mean_auc.values()),
+            "the paper's order of the six models": sorted(LABELS, key=lambda m: -mean_auc[m]) == list(PAPER_AUC),
             "calibration error <= 0.05": error <= 0.05,
             "90 % conformal coverage within 3 points": abs(coverage - 0.9) <= 0.03,
         },

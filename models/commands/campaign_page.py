@@ -13,7 +13,7 @@ from .. import __version__
 from ..learning.campaign import BASELINE, CampaignOptions, Learner, Unit
 from ..learning.campaign_summary import CampaignSummary
 from ..reports.figures import METHOD_COLOURS, STYLE, Picture, grid, png_of
-from ..reports.notice import RESEARCH_NOTICE
+from ..reports.notice import RESEARCH_NOTICE, result_head
 from ..reports.page import contents_html, page_html, picture_html, table_html
 from ..reports.tables import Column, Table, csv_bytes, plain, row_of
 
@@ -59,9 +59,7 @@ def campaign_files(
     }
     settings = {k: v for k, v in asdict(options).items() if k != "strategies"}
     document = {
-        "schema": CAMPAIGN_SCHEMA,
-        "notice": RESEARCH_NOTICE,
-        "library": {"name": "liverlabel", "version": __version__},
+        **result_head(CAMPAIGN_SCHEMA),
         "command": command,
         "task": task,
         "data": learner.data,

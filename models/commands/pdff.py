@@ -86,7 +86,7 @@ def read_regions(masks: list[Path], study) -> dict:
     """
     from ..io.volumes import read_mask
 
-    read = [(path, read_mask(path, study)) for path in masks]
+    read = [(path, read_mask(path, study.signal.shape[1:], study.affine)) for path in masks]
     names = [name for _, regions in read for name in regions]
     rois = {}
     for path, regions in read:

@@ -12,7 +12,6 @@ import numpy as np
 from ..errors import UnsuitableInputError
 from .files import read_bytes, write_atomically
 from .nifti import load_nifti, read_json, stem_of
-from .study import MultiEchoStudy
 
 _SAME_PLACE = 0.01
 """How far a voxel of a mask may lie from that of the image, fraction of the smallest voxel side."""
@@ -71,32 +70,31 @@ def read_volume(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
     return array, np.asarray(image.affine, dtype=np.float64)
 
 
-def read_mask(path: Path | str, study: MultiEchoStudy) -> dict[str, np.ndarray]:
+def read_mask(path: Path | str, shape: tuple[int, ...], affine: np.ndarray) -> dict[str, np.ndarray]:
     """The regions of interest in a label volume.
 
-    A mask that was stored with its axes swapped or flipped but covers the same voxels is turned to the study's order.
+    A mask that was stored with its axes swapped or flipped but covers the same voxels is turned to the images' order.
 
     Args:
         path: NIfTI label volume, whole numbers, 0 is outside. A JSON beside it (same name) may name the labels:
             ``{"liver": 1, "spleen": 2}`` or ``{"1": "liver"}``.
-        study: The study it belongs to.
+        shape: Of the images it belongs to, (x, y, z).
+        affine: Of those images, index to world millimetres, RAS+, shape (4, 4).
     Returns:
         Name -> mask of shape (x, y, z), bool; by increasing label, named ``roi_<label>`` unless the JSON names it.
     Raises:
-        UnsuitableInputError: other geometry than the study's, empty, or not a label volume.
+        UnsuitableInputError: other geometry than the images', empty, or not a label volume.
     """
     path = Path(path)
-    labels, affine = read_volume(path)
-    shape = study.signal.shape[1:]
-    labels, affine = _turned(labels, affine, study.affine)
+    labels, found_affine = _turned(*read_volume(path), affine)
     if labels.shape != shape:
         raise UnsuitableInputError(
             f"A mask needs the matrix of the images, {_size(shape)}; '{path.name}' has {_size(labels.shape)}. Draw it "
             "on these images or resample it."
         )
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
-    distance = np.linalg.norm(((affine - study.affine) @ corners)[:3], axis=0).max()
-    if not distance <= _SAME_PLACE * np.linalg.norm(study.affine[:3, :3], axis=0).min():
+    distance = np.linalg.norm(((found_affine - affine) @ corners)[:3], axis=0).max()
+    if not distance <= _SAME_PLACE * np.linalg.norm(affine[:3, :3], axis=0).min():
         raise UnsuitableInputError(
             f"A mask needs the position and orientation of the images; '{path.name}' lies up to {distance:.3g} mm from "
             "them. Draw it on these images or resample it."

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
 from ..errors import UnsuitableInputError
 from ..io.files import cannot_write
 from ..io.study import MultiEchoStudy
-from ..reports.notice import RESEARCH_NOTICE
+from ..reports.notice import result_head
 from .fat_spectra import SPECTRA
 from .maps import VOLUME_FIELDS, PdffMaps
 from .roi_stats import roi_table
@@ -68,11 +67,9 @@ def result_json(study: MultiEchoStudy, maps: PdffMaps, rois: Mapping[str, np.nda
     )
     return _json_ready(
         {
-            "schema": RESULT_SCHEMA,
-            "notice": RESEARCH_NOTICE,
+            **result_head(RESULT_SCHEMA),
             "is_simulated": study.is_simulated,
             "case_id": study.case_id,
-            "library": {"name": "liverlabel", "version": __version__},
             "method": maps.method,
             "spectrum": {
                 "name": maps.spectrum,

@@ -13,11 +13,12 @@ from torch.nn import functional
 
 from ..errors import UnsuitableInputError
 from ..learning.device import choose_device
+from ..learning.overlap import dice
 from ..learning.training_checkpoint import Checkpoint, arrays_of, digest_of
 from ..learning.training_progress import TrainingProgress
 from .clicks import RADIUS
 from .region_augmentation import Changes, changed, draw_changes
-from .region_network import build_network, dice, network_input
+from .region_network import build_network, network_input
 from .region_options import ARCHITECTURE, SIZE, RegionOptions
 
 METRIC = "Dice of validation patients"

@@ -64,16 +64,16 @@ class Placement:
         top, left = rows[0] - (side - height) / 2, columns[0] - (side - width) / 2
         return cls(float(top), float(left), side, image.shape)
 
-    def to_square(self, array: np.ndarray, order: int = 1) -> np.ndarray:
+    def to_square(self, array: np.ndarray) -> np.ndarray:
         """The square of an image, shape (SIZE, SIZE), float32; 0 outside the image."""
         from scipy import ndimage
 
         step = self.side / SIZE
         array = np.asarray(array, np.float32)
-        if order and step > 1:
+        if step > 1:
             array = ndimage.gaussian_filter(array, 0.4 * step, mode="constant")
         start = (self.top + step / 2 - 0.5, self.left + step / 2 - 0.5)
-        square = ndimage.affine_transform(array, [step, step], start, (SIZE, SIZE), order=order, mode="constant")
+        square = ndimage.affine_transform(array, [step, step], start, (SIZE, SIZE), order=1, mode="constant")
         return square.astype(np.float32)
 
     def to_image(self, square: np.ndarray) -> np.ndarray:

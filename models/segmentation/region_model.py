@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from ..errors import UnsuitableInputError
+from ..learning.overlap import dice
 from ..weights import Weights, check_shapes, load_weights, pretrained_path
 from .clicks import Clicks, click_maps, contour_points
 from .region_image import Placement, check_image, normalised
-from .region_network import build_network, dice, network_input
+from .region_network import build_network, network_input
 from .region_options import ARCHITECTURE, KINDS, SIZE
 
 QUALITY_STD_MIN = 0.05

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from .region_options import CHANNELS, SIZE
@@ -36,12 +35,3 @@ def network_input(images: torch.Tensor, clicks: torch.Tensor | None = None) -> t
     n = len(images)
     clicks = images.new_zeros(n, 2, SIZE, SIZE) if clicks is None else clicks
     return torch.cat([images[:, None], places(n).to(images), clicks], dim=1)
-
-
-def dice(found: np.ndarray, truth: np.ndarray) -> float:
-    """Overlap 2|A∩B| / (|A|+|B|) of two regions, 1 for two empty ones.
-
-    Source: Dice LR, Ecology 1945, 10.2307/1932409.
-    """
-    total = int(found.sum()) + int(truth.sum())
-    return 1.0 if not total else float(2 * np.logical_and(found, truth).sum() / total)

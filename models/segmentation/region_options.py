@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import UnsuitableInputError
-from ..learning.device import DEVICES
+from ..learning.training_limits import check_training
 
 ARCHITECTURE = "liver_roi"
 """Name on the card of the weights: one network a kind of image, in one file."""
@@ -15,8 +15,6 @@ SIZE = 128
 """Rows and columns that a network reads."""
 CHANNELS = (16, 32, 64, 128, 160)
 """Feature maps at each level of the U-Net."""
-MAX_PROCESSES = 64
-"""Most processes that share one training."""
 
 
 @dataclass(frozen=True)
@@ -51,25 +49,7 @@ class RegionOptions:
     """Processes that share each batch: one a GPU, or several on the CPU."""
 
     def __post_init__(self):
-        if self.device not in DEVICES:
-            raise UnsuitableInputError(f"The device needs to be one of {', '.join(DEVICES)}; found {self.device!r}.")
-        limits = (
-            ("epochs", 1, 10_000),
-            ("patience", 1, 10_000),
-            ("batch_size", 1, 1024),
-            ("min_steps", 1, 1000),
-            ("processes", 1, MAX_PROCESSES),
-        )
-        for name, low, high in limits:
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UnsuitableInputError(f"A training needs {name} from {low} to {high}; found {value}.")
-        if not 0.1 <= self.validation_fraction <= 0.5:
-            raise UnsuitableInputError(
-                f"The share of validation patients needs to be 0.1 to 0.5; found {self.validation_fraction:g}."
-            )
-        if self.max_minutes is not None and not self.max_minutes > 0:
-            raise UnsuitableInputError(f"The minutes of a training need to be above 0; found {self.max_minutes:g}.")
+        check_training(self)
         if self.batch_size % self.processes:
             raise UnsuitableInputError(
                 f"A batch is shared evenly: batch_size needs to be a multiple of processes; found {self.batch_size} "

@@ -11,12 +11,10 @@ from ..errors import UnsuitableInputError
 from ..io.case import CASE_SUFFIX, load_case
 from ..io.reading import read_study
 from ..io.study import MultiEchoStudy
-from ..io.volumes import read_mask, read_volume
-from ..ultrasound.reading import read_subject
+from ..io.ultrasound_folder import is_subject
+from ..io.volumes import read_mask
+from ..ultrasound.reading import PICTURE_AFFINE, read_picture_region, read_subject
 from .region_image import RegionExample
-
-PICTURE_AFFINE = np.diag((-1.0, -1.0, 1.0, 1.0))
-"""Index (column, row, 0) of a picture to RAS+: it lies in LPS with pixels of 1 mm, as 3D Slicer reads it."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ class RegionCase:
 
 
 def read_region_case(path: Path | str) -> RegionCase:
-    """The images of a case or of files, ultrasound or MRI.
+    """The images of a case or of files, ultrasound or MRI; one file of a subject's folder means that subject.
 
     Raises:
         UnsuitableInputError: no image to outline the liver on, or one that cannot be used.
@@ -112,8 +110,7 @@ def read_region_case(path: Path | str) -> RegionCase:
     if path.name.endswith(CASE_SUFFIX):
         is_ultrasound = load_case(path).ultrasound is not None
     else:
-        from ..io.ultrasound_folder import is_subject
-
+        path = path.parent if path.is_file() and is_subject(path.parent) else path
         is_ultrasound = is_subject(path)
     return _ultrasound(path) if is_ultrasound else of_study(read_study(path))
 
@@ -133,31 +130,10 @@ def read_region(path: Path | str, case: RegionCase) -> np.ndarray:
     Raises:
         UnsuitableInputError: another size or geometry, an empty mask, or no label volume.
     """
-    path = Path(path)
-    shape = case.volume(list(case.images)).shape
-    if case.view is not None:
-        masks = read_mask(path, _Place(np.empty((1, *shape)), case.affine))
-        return np.any(list(masks.values()), axis=0)
-    labels, _ = read_volume(path)
-    if labels.shape != shape:
-        raise UnsuitableInputError(
-            f"A mask needs the matrix of the image, {_size(shape)}; '{path.name}' has {_size(labels.shape)}. Draw it "
-            "on that image."
-        )
-    region = labels > 0
-    if not region.any():
-        raise UnsuitableInputError(
-            f"A mask needs at least one pixel; '{path.name}' is empty. Outline the liver, or delete the label."
-        )
-    return region
-
-
-@dataclass(frozen=True)
-class _Place:
-    """As much of a study as a mask is compared with."""
-
-    signal: np.ndarray
-    affine: np.ndarray
+    if case.view is None:
+        return read_picture_region(path, case.images[0].shape).T[:, :, None]
+    masks = read_mask(path, case.volume(list(case.images)).shape, case.affine)
+    return np.any(list(masks.values()), axis=0)
 
 
 def _ultrasound(path: Path) -> RegionCase:
@@ -168,7 +144,3 @@ def _ultrasound(path: Path) -> RegionCase:
             f"The liver is outlined on a B-mode image; the case '{subject.case_id}' has none. Import one."
         )
     return RegionCase(subject.case_id, subject.patient_id, "ultrasound", (image,), PICTURE_AFFINE, subject.is_simulated)
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))

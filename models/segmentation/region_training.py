@@ -10,13 +10,14 @@ import numpy as np
 
 from .. import __version__
 from ..errors import UnsuitableInputError
+from ..learning.overlap import dice
 from ..learning.splits import split_by_patient
 from ..learning.training_progress import TrainingProgress
 from ..weights import Weights
 from .region_fit import Fit
 from .region_image import Placement, RegionExample, normalised
 from .region_model import agreement_of, member_probabilities, quality_line, tensors_of
-from .region_network import build_network, dice
+from .region_network import build_network
 from .region_options import ARCHITECTURE, CHANNELS, KINDS, SIZE, RegionOptions
 
 MIN_PATIENTS = 4

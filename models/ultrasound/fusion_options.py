@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import UnsuitableInputError
-from ..learning.device import DEVICES
+from ..learning.training_limits import check_training
 
 MODELS = ("combined", "b_mode_swe", "b_mode", "swe", "clinical", "swe_value")
 """ResHy-Net and the five models it is compared with."""
@@ -63,21 +63,12 @@ class FusionOptions:
     """Stages of each ResNet, from the input on, that are not trained; only with ImageNet weights."""
 
     def __post_init__(self):
-        for name, known in (("model", MODELS), ("mode", MODES), ("size", tuple(IMAGE_SIZES)), ("device", DEVICES)):
+        for name, known in (("model", MODELS), ("mode", MODES), ("size", tuple(IMAGE_SIZES))):
             if getattr(self, name) not in known:
                 raise UnsuitableInputError(
                     f"The {name} needs to be one of {', '.join(known)}; found {getattr(self, name)!r}."
                 )
-        for name, low, high in (("epochs", 1, 10_000), ("patience", 1, 10_000), ("batch_size", 1, 1024)):
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise UnsuitableInputError(f"A training needs {name} from {low} to {high}; found {value}.")
-        if not 0.1 <= self.validation_fraction <= 0.5:
-            raise UnsuitableInputError(
-                f"The share of validation patients needs to be 0.1 to 0.5; found {self.validation_fraction:g}."
-            )
-        if self.max_minutes is not None and not self.max_minutes > 0:
-            raise UnsuitableInputError(f"The minutes of a training need to be above 0; found {self.max_minutes:g}.")
+        check_training(self)
         if self.imagenet is not None and self.size != "full":
             raise UnsuitableInputError(
                 "ImageNet weights fit the size 'full' only; found 'small'. Leave them out, or ask for full."

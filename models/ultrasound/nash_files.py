@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
-from ..reports.notice import RESEARCH_NOTICE
+from ..reports.notice import result_head
 from .fusion import NashAnswer
 from .subject import UltrasoundSubject
 
@@ -21,9 +20,7 @@ OVERLAY = 0.5
 def result_json(subject: UltrasoundSubject, answer: NashAnswer) -> dict[str, Any]:
     """What ``result.json`` and the server's reply hold."""
     return {
-        "schema": RESULT_SCHEMA,
-        "notice": RESEARCH_NOTICE,
-        "library": {"name": "liverlabel", "version": __version__},
+        **result_head(RESULT_SCHEMA),
         "case_id": subject.case_id,
         "is_simulated": subject.is_simulated,
         **answer.to_json(),

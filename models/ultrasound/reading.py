@@ -13,9 +13,13 @@ from ..io.case import CASE_SUFFIX, load_case
 from ..io.clinical import CLINICAL_FEATURES
 from ..io.cohort import case_source, case_sources, read_sources
 from ..io.ultrasound_folder import SourceImage, SubjectSource, is_subject
+from ..io.volumes import read_volume
 from .elastography import check_stiffness, stiffness_map
 from .subject import ImagePair, UltrasoundSubject
 from .tissue import tissue_mask
+
+PICTURE_AFFINE = np.diag((-1.0, -1.0, 1.0, 1.0))
+"""Index (column, row, 0) of a picture to RAS+: it lies in LPS with pixels of 1 mm, as 3D Slicer reads it."""
 
 
 @dataclass(frozen=True)
@@ -136,3 +140,22 @@ def _pair(
             stiffness, _ = stiffness_map(rgb, swe.scale, swe.box)
             check_stiffness(stiffness, swe.scale, species)
     return ImagePair(b_mode=grey, stiffness_kpa=stiffness, swe_rgb=rgb, roi=roi, name=name)
+
+
+def read_picture_region(path: Path | str, shape: tuple[int, int]) -> np.ndarray:
+    """A reader's region of a picture from a label volume, every label taken together, shape (rows, columns), bool.
+
+    Args:
+        path: NIfTI of columns x rows x 1 pixels; its position is not compared, as pictures have none.
+        shape: Rows and columns of the picture.
+    Raises:
+        UnsuitableInputError: another size, empty, or no volume.
+    """
+    labels, _ = read_volume(path)
+    if labels.shape != (shape[1], shape[0], 1) or not (labels > 0).any():
+        size = " x ".join(map(str, labels.shape))
+        raise UnsuitableInputError(
+            f"The region needs {shape[1]} x {shape[0]} x 1 pixels as the B-mode image, some of them set; found "
+            f"{size}{'' if (labels > 0).any() else ', none set'}. Draw it on that image."
+        )
+    return (labels[:, :, 0] > 0).T

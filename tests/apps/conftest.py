@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +94,47 @@ def make_trainer(tmp_path):
 @pytest.fixture
 def trainer(make_trainer):
     return make_trainer()
+
+
+STORED_CASES = ("one", "two", "three")
+"""Images of the folder of the datastore's tests."""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "studies"
+    made.mkdir()
+    for name in STORED_CASES:
+        (made / f"{name}.nrrd").write_bytes(name.encode())
+    return made
+
+
+@pytest.fixture
+def opened(folder):
+    """A function that opens the folder as each start of the server does."""
+    stores = []
+
+    from liver_apps import entry
+
+    entry.make_stand_ins_importable()
+    from liver_apps.liver.lib.datastore import LiverDatastore
+
+    def make() -> LiverDatastore:
+        stores.append(LiverDatastore(str(folder)))
+        return stores[-1]
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def sent(tmp_path):
+    """A function that stores a label as MONAI Label's route does, from a temporary file."""
+
+    def save(store, case_id, content=b"region", suffix=".nii.gz", tag="final", **info):
+        path = tmp_path / f"sent-{threading.get_ident()}{suffix}"
+        path.write_bytes(content)
+        store.save_label(case_id, str(path), tag, info)
+
+    return save

@@ -16,8 +16,8 @@ from PIL import Image
 
 from liver_models.io.importer import import_source
 from liver_models.io.volumes import volume_bytes
+from liver_models.learning.overlap import dice
 from liver_models.mri.phantom import make_phantom
-from liver_models.segmentation.region_network import dice
 
 ROUTE, TRAIN = "/liver/infer/liver_roi", "/liver/train/liver_roi"
 NEXT, SCORE = "/liver/next/liver_roi", "/liver/score/liver_roi"

@@ -139,7 +139,7 @@ def test_the_truth_of_a_phantom_is_written_beside_its_images_and_not_read_as_one
     assert read.signal.shape == study.signal.shape
     from liver_models.io.volumes import read_mask
 
-    rois = read_mask(folder / "rois.nii.gz", read)
+    rois = read_mask(folder / "rois.nii.gz", read.signal.shape[1:], read.affine)
     assert list(rois) == ["vial_1", "vial_2"]
     np.testing.assert_array_equal(rois["vial_2"], masks["vial_2"])
 

@@ -60,7 +60,7 @@ def labels():
 def test_each_label_is_a_region(tmp_path, labels):
     study, array = labels
     write_volume(tmp_path / "roi.nii.gz", array, study.affine)
-    rois = read_mask(tmp_path / "roi.nii.gz", study)
+    rois = read_mask(tmp_path / "roi.nii.gz", study.signal.shape[1:], study.affine)
     assert list(rois) == ["roi_2", "roi_7"]
     np.testing.assert_array_equal(rois["roi_7"], array == 7)
 
@@ -70,7 +70,7 @@ def test_a_sidecar_names_the_regions(tmp_path, labels, names):
     study, array = labels
     write_volume(tmp_path / "roi.nii.gz", array, study.affine)
     (tmp_path / "roi.json").write_text(json.dumps(names))
-    assert list(read_mask(tmp_path / "roi.nii.gz", study)) == ["liver", "spleen"]
+    assert list(read_mask(tmp_path / "roi.nii.gz", study.signal.shape[1:], study.affine)) == ["liver", "spleen"]
 
 
 @pytest.mark.parametrize("names", [{"liver": "x"}, {"1": "a", "2": "a"}, {"x": [1]}])
@@ -79,7 +79,7 @@ def test_a_sidecar_with_a_fault_is_refused(tmp_path, labels, names):
     write_volume(tmp_path / "roi.nii.gz", array, study.affine)
     (tmp_path / "roi.json").write_text(json.dumps(names))
     with pytest.raises(UnsuitableInputError, match="The names of labels need the form"):
-        read_mask(tmp_path / "roi.nii.gz", study)
+        read_mask(tmp_path / "roi.nii.gz", study.signal.shape[1:], study.affine)
 
 
 @pytest.mark.parametrize("axes", [[[2, 1], [0, -1], [1, 1]], [[0, -1], [1, -1], [2, 1]], [[1, 1], [2, -1], [0, -1]]])
@@ -88,7 +88,9 @@ def test_a_mask_stored_with_other_axes_covers_the_same_voxels(tmp_path, labels, 
     turned = nib.orientations.apply_orientation(array, np.array(axes))
     affine = study.affine @ nib.orientations.inv_ornt_aff(np.array(axes), array.shape)
     write_volume(tmp_path / "roi.nii.gz", turned, affine)
-    np.testing.assert_array_equal(read_mask(tmp_path / "roi.nii.gz", study)["roi_7"], array == 7)
+    np.testing.assert_array_equal(
+        read_mask(tmp_path / "roi.nii.gz", study.signal.shape[1:], study.affine)["roi_7"], array == 7
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,10 +108,10 @@ def test_a_mask_that_does_not_fit_is_refused(tmp_path, labels, change, sentence)
     study, array = labels
     write_volume(tmp_path / "roi.nii.gz", *change(array, study.affine))
     with pytest.raises(UnsuitableInputError, match=sentence):
-        read_mask(tmp_path / "roi.nii.gz", study)
+        read_mask(tmp_path / "roi.nii.gz", study.signal.shape[1:], study.affine)
 
 
 def test_a_series_of_volumes_is_no_mask(tmp_path, labels):
     nib.save(nib.Nifti1Image(np.zeros((2, 2, 2, 3), np.uint8), np.eye(4)), tmp_path / "roi.nii.gz")
     with pytest.raises(UnsuitableInputError, match=r"One volume .* has the shape \(2, 2, 2, 3\)"):
-        read_mask(tmp_path / "roi.nii.gz", labels[0])
+        read_mask(tmp_path / "roi.nii.gz", labels[0].signal.shape[1:], labels[0].affine)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from liver_models.errors import UnsuitableInputError
+from liver_models.learning.overlap import dice
 from liver_models.segmentation.clicks import Clicks
 from liver_models.segmentation.region_image import RegionExample
 from liver_models.segmentation.region_model import RegionModel, quality_line
-from liver_models.segmentation.region_network import dice
 from liver_models.segmentation.region_options import RegionOptions
 from liver_models.segmentation.region_training import train_region
 

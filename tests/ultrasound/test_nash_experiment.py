@@ -60,7 +60,7 @@ def test_every_subject_is_answered_once_and_by_a_model_that_did_not_see_it(finis
     assert sorted(row["case"] for row in answers) == sorted(subject.case_id for subject in tiny_cohort())
     for path in (out / "units").glob("*.json"):
         unit = json.loads(path.read_text("utf-8"))
-        assert not set(unit["case_ids"]) & set(unit["train_ids"])
+        assert not set(unit["value"]["case_ids"]) & set(unit["value"]["train_ids"])
 
 
 def test_clear_values_are_told_apart(finished):

@@ -28,6 +28,7 @@ from .layout import (
     LABELS,
     READER_LABELS,
     REGION,
+    Entry,
     Layout,
     kind_of,
     split_name,
@@ -110,9 +111,7 @@ class LiverDatastore(Catalogue):
             ImageNotFoundException: there is none.
         """
         with self._index.lock:
-            entry = self._image(image_id)
-            if entry is None:
-                raise ImageNotFoundException(f"Image {image_id} not found")
+            entry = self._present(image_id)
             self._store.describe(IMAGES, entry, entry.info | info)
 
     def add_image(self, image_id: str, image_filename: str, image_info: dict[str, Any]) -> str:
@@ -146,9 +145,7 @@ class LiverDatastore(Catalogue):
             ImageNotFoundException: there is none.
         """
         with self._index.lock:
-            entry = self._image(image_id)
-            if entry is None:
-                raise ImageNotFoundException(f"Image {image_id} not found")
+            entry = self._present(image_id)
             for table in (READER_LABELS, LABELS):
                 self._store.remove(table, self._index.entries(table, image=image_id))
             for tag in self._layout.tags():
@@ -254,6 +251,12 @@ class LiverDatastore(Catalogue):
     def set_description(self, description: str) -> None:
         """Describe the data set."""
         self._tell(description=description)
+
+    def _present(self, image_id: str) -> Entry:
+        entry = self._image(image_id)
+        if entry is None:
+            raise ImageNotFoundException(f"Image {image_id} not found")
+        return entry
 
     def _tell(self, **told: str) -> None:
         self._told |= told

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from liver_models.errors import UnsuitableInputError
 
 from .published import PublishedWeights
+from .job_params import refuse_unknown
 
 if TYPE_CHECKING:
     from liver_models.ultrasound.subject import UltrasoundSubject
@@ -20,8 +21,6 @@ GRAD_CAM = "grad_cam"
 """The map: where the B-mode image spoke for the answer."""
 KNOWN_PARAMS = ("threshold", "clinical")
 """Settings of a request."""
-PICTURE_AFFINE = (-1.0, -1.0, 1.0, 1.0)
-"""Diagonal of index (column, row, 0) to RAS+: pictures lie in LPS with pixels of 1 mm, as 3D Slicer reads them."""
 
 
 def predict_nash(
@@ -47,19 +46,13 @@ def predict_nash(
     Raises:
         UnsuitableInputError: the subject, the region, a parameter or the published weights cannot be used.
     """
-    import numpy as np
     from liver_models.io.case import CASE_SUFFIX
     from liver_models.io.volumes import write_volume
     from liver_models.ultrasound.fusion import FusionModel, predict
     from liver_models.ultrasound.nash_files import result_json
-    from liver_models.ultrasound.reading import read_subject
+    from liver_models.ultrasound.reading import PICTURE_AFFINE, read_subject
 
-    unknown = sorted(set(params) - set(KNOWN_PARAMS))
-    if unknown:
-        raise UnsuitableInputError(
-            f"The task fibrotic_nash knows the parameters {', '.join(KNOWN_PARAMS)}; found {', '.join(unknown)[:200]}. "
-            "Rename or remove."
-        )
+    refuse_unknown("fibrotic_nash", params, KNOWN_PARAMS)
     threshold = params.get("threshold", 0.5)
     if isinstance(threshold, bool) or not isinstance(threshold, int | float):
         raise UnsuitableInputError(
@@ -76,7 +69,7 @@ def predict_nash(
     answer = predict(subject, model, threshold=float(threshold))
     progress(2, 3)
     if answer.grad_cam is not None:
-        write_volume(folder / f"{GRAD_CAM}.nii.gz", answer.grad_cam.T[:, :, None], np.diag(PICTURE_AFFINE))
+        write_volume(folder / f"{GRAD_CAM}.nii.gz", answer.grad_cam.T[:, :, None], PICTURE_AFFINE)
     progress(3, 3)
     return result_json(subject, answer)
 
@@ -108,19 +101,11 @@ def with_region(subject: UltrasoundSubject, roi: Path) -> UltrasoundSubject:
     Raises:
         UnsuitableInputError: no B-mode image, an empty region, or one of another size.
     """
-    from liver_models.io.volumes import read_volume
+    from liver_models.ultrasound.reading import read_picture_region
 
-    mask, _ = read_volume(roi)
     k = next((k for k, pair in enumerate(subject.pairs) if pair.b_mode is not None), None)
     if k is None:
         raise UnsuitableInputError("A region needs a B-mode image to lie on; this case has none. Leave the region out.")
-    shape = subject.pairs[k].b_mode.shape
-    if mask.shape not in ((shape[1], shape[0]), (shape[1], shape[0], 1)) or not (mask > 0).any():
-        raise UnsuitableInputError(
-            f"The region needs {shape[1]} x {shape[0]} x 1 pixels as the first B-mode image, some of them set; found "
-            f"{' x '.join(map(str, mask.shape))}. Draw it on that image."
-        )
-    region = (mask.reshape(shape[1], shape[0]) > 0).T
     pairs = list(subject.pairs)
-    pairs[k] = replace(pairs[k], roi=region)
+    pairs[k] = replace(pairs[k], roi=read_picture_region(roi, pairs[k].b_mode.shape))
     return replace(subject, pairs=tuple(pairs))

@@ -55,7 +55,7 @@ def estimate_pdff(
     if chosen["method"] in SITE_TRAINED:
         chosen["network"] = PublishedWeights(weights_folder, ARCHITECTURE).load()
     study = read_study(source)
-    rois = read_mask(roi, study) if roi is not None else {}
+    rois = read_mask(roi, study.signal.shape[1:], study.affine) if roi is not None else {}
     maps = estimate(study, options=options, progress=progress, **chosen)
     for name in VOLUME_FIELDS:
         write_volume(folder / f"{name}.nii.gz", getattr(maps, name), study.affine)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from liver_models.errors import UnsuitableInputError
 from liver_models.io.files import read_bytes
+from liver_models.learning.overlap import dice
 
 from .index import Index
 from .layout import ANSWER, LABELS, READER_LABELS, Entry, Layout
@@ -71,8 +72,7 @@ def lowest_dice(one: Path, other: Path) -> float:
         return 0.0
     found = []
     for value in sorted({*np.unique(first).tolist(), *np.unique(second).tolist()} - {0}):
-        a, b = first == value, second == value
-        found.append(2 * int((a & b).sum()) / (int(a.sum()) + int(b.sum())))
+        found.append(dice(first == value, second == value))
     return min(found, default=1.0)
 
 
@@ -103,15 +103,15 @@ def _regions(index: Index, layout: Layout, checked: Checked, stored: list[tuple[
             unreadable[entry.reader] = "The file is gone. Store it again."
     for (table, one), (other_table, other) in combinations(usable, 2):
         assert one.sha256 is not None and other.sha256 is not None
-        dice = 1.0 if one.sha256 == other.sha256 else index.dice(one.sha256, other.sha256)
-        if dice is None:
+        overlap = 1.0 if one.sha256 == other.sha256 else index.dice(one.sha256, other.sha256)
+        if overlap is None:
             try:
-                dice = lowest_dice(layout.file(table, one), layout.file(other_table, other))
+                overlap = lowest_dice(layout.file(table, one), layout.file(other_table, other))
             except UnsuitableInputError as error:
                 unreadable[other.reader] = str(error)
                 continue
-            index.put_dice(one.sha256, other.sha256, dice)
-        pairs.append({"readers": [one.reader, other.reader], "dice": round(dice, 4)})
+            index.put_dice(one.sha256, other.sha256, overlap)
+        pairs.append({"readers": [one.reader, other.reader], "dice": round(overlap, 4)})
     if not unreadable and all(pair["dice"] >= AGREEING_DICE for pair in pairs):
         return None
     found = {"readers": [entry.reader for _, entry in stored], "dice": pairs}

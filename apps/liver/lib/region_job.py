@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from liver_models.errors import UnsuitableInputError
 
 from .published import PublishedWeights
+from .job_params import refuse_unknown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,22 +49,14 @@ def outline_liver(
         UnsuitableInputError: the case, the region, a click or the published weights cannot be used.
     """
     import numpy as np
-    from liver_models import __version__
-    from liver_models.io.case import CASE_SUFFIX
     from liver_models.io.volumes import write_volume
-    from liver_models.reports.notice import RESEARCH_NOTICE
+    from liver_models.reports.notice import result_head
     from liver_models.segmentation.measurement_rois import LOBES, place_rois
     from liver_models.segmentation.region_model import RegionModel
     from liver_models.segmentation.region_reading import read_region, read_region_case
 
-    unknown = sorted(set(params) - set(MARKS))
-    if unknown:
-        raise UnsuitableInputError(
-            f"The task liver_roi knows the parameters {', '.join(MARKS)}; found {', '.join(unknown)[:200]}. Rename or "
-            "remove."
-        )
-    is_picture = not source.name.endswith(CASE_SUFFIX) and source.is_file() and source.suffix.lower() in PICTURES
-    case = read_region_case(source.parent if is_picture else source)
+    refuse_unknown("liver_roi", params, MARKS)
+    case = read_region_case(source)
     clicks = clicks_by_image(params, case)
     kept = read_region(roi, case) if roi is not None and clicks else None
     kept = None if kept is None else case.images_of(kept)
@@ -88,9 +81,7 @@ def outline_liver(
         write_volume(folder / f"{MEASUREMENT_ROIS}.nii.gz", rois, case.affine)
         lobes = [name for number, name in LOBES.items() if (rois == number).any()]
     return {
-        "schema": RESULT_SCHEMA,
-        "notice": RESEARCH_NOTICE,
-        "library": {"name": "liverlabel", "version": __version__},
+        **result_head(RESULT_SCHEMA),
         "case_id": case.case_id,
         "is_simulated": case.is_simulated,
         "kind": case.kind,
@@ -103,10 +94,6 @@ def outline_liver(
         "trained_on": str(model.card.get("trained_on", "")),
         "is_trained_on_simulated_data": bool(model.card.get("is_trained_on_simulated_data", True)),
     }
-
-
-PICTURES = (".png", ".jpg", ".jpeg", ".dcm")
-"""Files of a subject's folder that may be sent alone."""
 
 
 def _quality(rows: list) -> dict[str, Any]:

@@ -227,7 +227,7 @@ def _regions(masks: Sequence[Path], study: MultiEchoStudy) -> dict[str, np.ndarr
 
     regions = {}
     for path in masks:
-        for name, mask in read_mask(path, study).items():
+        for name, mask in read_mask(path, study.signal.shape[1:], study.affine).items():
             # An unnamed label is named by its file.
             known = standard_name(name) or standard_name(_stem(path.name)) or name
             unique, number = known, 1

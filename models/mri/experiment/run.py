@@ -14,7 +14,7 @@ from ...errors import UnsuitableInputError
 from ...io.files import cannot_write, write_atomically
 from ...reports.figures import STYLE, Picture
 from ...reports.folder import check_own_folder, publish
-from ...reports.notice import RESEARCH_NOTICE
+from ...reports.notice import result_head
 from ...reports.tables import Table, csv_bytes, row_of
 from .cases import ExperimentCase, find_given_cases
 from .liver_tables import bias_table, image_table, refusal_table, regression_table
@@ -218,9 +218,7 @@ def _finished(results: Results, provenance: dict) -> tuple[dict, dict[str, bytes
         tables |= {f"regions_{data}": regions} if regions else {}
     options = results.options
     document = {
-        "schema": EXPERIMENT_SCHEMA,
-        "notice": RESEARCH_NOTICE,
-        "library": {"name": "liverlabel", "version": __version__},
+        **result_head(EXPERIMENT_SCHEMA),
         "code_sha256": provenance["code_sha256"],
         "command": provenance["command"],
         "options": {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import numpy as np
 
 from ... import __version__
 from ...errors import UnsuitableInputError
-from ...io.files import sha256_of_bytes, write_atomically
+from ...io.json_records import JsonRecords
 from ..maps import PdffMaps
 from ..pdff import estimate
 from .cases import ExperimentCase, LoadedCase, slices_to_keep
@@ -102,16 +100,10 @@ class UnitStore:
 
     def load(self, case: ExperimentCase, method: str) -> Unit | None:
         """The unit, if it was stored for just this case, method and code; a refusal is always asked again."""
-        path = self._path(case, method, "json")
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            data = self._path(case, method, "npz").read_bytes()
-        except (OSError, ValueError):
+        found = self._records(case, method).load_with_arrays(f"{case.name}__{method}")
+        if found is None:
             return None
-        if record.get("key") != self._key(case, method) or record.get("arrays_sha256") != sha256_of_bytes(data):
-            return None
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        record, arrays = found
         return Unit(
             case=case,
             method=method,
@@ -138,32 +130,22 @@ class UnitStore:
                         arrays[f"{kind}/{n}/{name}"] = getattr(sample, name)
         for name, values in unit.planes.items():
             arrays[f"plane/{name}"] = np.clip(values, -LARGEST_HALF, LARGEST_HALF).astype(np.float16)
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
         record = {
             "schema": UNIT_SCHEMA,
             "is_simulated": unit.case.data == "simulated",
             "case": unit.case.name,
             "method": unit.method,
-            "key": self._key(unit.case, unit.method),
-            "arrays_sha256": sha256_of_bytes(buffer.getvalue()),
             "warnings": list(unit.warnings),
             "fallback_percent": unit.fallback_percent,
             "regions": [_record(sample) for sample in unit.regions],
             "pooled": [_record(sample) for sample in unit.pooled],
             "geometry": unit.geometry,
         }
-        # The JSON names the digest of the arrays and is written last: a pair that a crash tore apart does not match.
-        write_atomically(self._path(unit.case, unit.method, "npz"), buffer.getvalue())
-        text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomically(self._path(unit.case, unit.method, "json"), (text + "\n").encode("utf-8"))
+        self._records(unit.case, unit.method).save(f"{unit.case.name}__{unit.method}", record, arrays)
 
-    def _path(self, case, method, suffix) -> Path:
-        return self.folder / f"{case.name}__{method}.{suffix}"
-
-    def _key(self, case, method) -> dict:
+    def _records(self, case, method) -> JsonRecords:
         settings = {"case": case.identity, "is_pictured": case.is_pictured, "method": method}
-        return json.loads(json.dumps(settings | {"code_sha256": self.code_sha256}))
+        return JsonRecords(self.folder, settings | {"code_sha256": self.code_sha256})
 
 
 def _record(sample: RegionSample) -> dict:

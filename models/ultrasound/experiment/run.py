@@ -13,7 +13,7 @@ from ...io.files import cannot_write
 from ...learning.splits import cross_validation
 from ...reports.figures import STYLE, Picture
 from ...reports.folder import check_own_folder, publish
-from ...reports.notice import RESEARCH_NOTICE
+from ...reports.notice import RESEARCH_NOTICE, result_head
 from ...reports.page import contents_html, page_html, picture_html, table_html
 from ...reports.tables import Table, csv_bytes
 from ..reading import read_cohort
@@ -157,9 +157,7 @@ def _finished(results: Results, subjects, digests, n_unlabelled, cases) -> tuple
     tables = {one.name: list(one.rows) for _, group in sections for one in group}
     command = command_of(results.options, cases)
     document = {
-        "schema": EXPERIMENT_SCHEMA,
-        "notice": RESEARCH_NOTICE,
-        "library": {"name": "liverlabel", "version": __version__},
+        **result_head(EXPERIMENT_SCHEMA),
         "command": command,
         "data": data,
         **digests,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ... import __version__
-from ...io.files import sha256_of_bytes, write_atomically
+from ...io.json_records import JsonRecords
 from ..fusion import predict, predict_logits
 from ..fusion_training import train_fusion
 from ..subject import UltrasoundSubject
@@ -149,15 +148,10 @@ class UnitStore:
 
     def load(self, place: UnitPlace) -> Unit | None:
         """The unit, if it was stored for just this cohort, code and options."""
-        try:
-            record = json.loads((self.folder / f"{place.name}.json").read_text("utf-8"))
-            data = (self.folder / f"{place.name}.npz").read_bytes()
-        except (OSError, ValueError):
+        found = self._records(place).load_with_arrays(place.name)
+        if found is None:
             return None
-        if record.get("key") != self._key(place) or record.get("arrays_sha256") != sha256_of_bytes(data):
-            return None
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        record, arrays = found
         return Unit(
             place=place,
             case_ids=tuple(record["case_ids"]),
@@ -176,21 +170,16 @@ class UnitStore:
         """
         arrays = {name: getattr(unit, name) for name in _ARRAYS}
         arrays |= {f"example/{name}": values for name, values in unit.example.items()}
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)
         record = {
-            "key": self._key(unit.place),
-            "arrays_sha256": sha256_of_bytes(buffer.getvalue()),
             "case_ids": unit.case_ids,
             "image_logits": unit.image_logits,
             "train_ids": unit.train_ids,
             "contributions": unit.contributions,
         }
-        write_atomically(self.folder / f"{unit.place.name}.npz", buffer.getvalue())
-        write_atomically(self.folder / f"{unit.place.name}.json", (json.dumps(record, indent=1) + "\n").encode())
+        self._records(unit.place).save(unit.place.name, record, arrays)
 
-    def _key(self, place: UnitPlace) -> dict:
-        return {"schema": UNIT_SCHEMA, **asdict(place), **self.digests}
+    def _records(self, place: UnitPlace) -> JsonRecords:
+        return JsonRecords(self.folder, {"schema": UNIT_SCHEMA, **asdict(place), **self.digests})
 
 
 _ARRAYS = ("logits", "train_logits", "calibration_logits", "calibration_labels")

@@ -6,6 +6,7 @@ import json
 import logging
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class ScoreBook:
         self._scores: dict[str, tuple[int, int, dict[str, Any]]] = {}
         if path.is_file():
             try:
-                with self._opened() as book:
+                with closing(self._opened()) as book, book:
                     rows = book.execute("SELECT case_id, version, stamp, content FROM scores").fetchall()
                 self._scores = {row[0]: (row[1], row[2], json.loads(row[3])) for row in rows}
             except (sqlite3.DatabaseError, ValueError):
@@ -49,7 +50,7 @@ class ScoreBook:
             self._scores[case_id] = (version, stamp, content)
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                with self._opened() as book:
+                with closing(self._opened()) as book, book:
                     book.execute(
                         "INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)",
                         (case_id, version, stamp, json.dumps(content)),

@@ -77,13 +77,13 @@ def _inputs(model: Any) -> list[str]:
 def _pdff(source: Path, weights_folder: Path) -> dict[str, Any]:
     import numpy as np
     from liver_models.io.case import CASE_SUFFIX, load_case
+    from liver_models.io.regions import region_path
     from liver_models.io.volumes import read_volume
 
-    case_id, labels = source.name.removesuffix(CASE_SUFFIX), source.parent / "labels"
-    spread = labels / "pdff_std_percent" / f"{case_id}.nii.gz"
-    regions = [labels / tag / f"{case_id}.nii.gz" for tag in ("final", "liver_roi")]
-    region = next((path for path in regions if path.is_file()), None)
-    if not spread.is_file() or region is None:
+    case_id, studies = source.name.removesuffix(CASE_SUFFIX), source.parent
+    spread = region_path(studies, case_id, "pdff_std_percent")
+    region = region_path(studies, case_id) or region_path(studies, case_id, "liver_roi")
+    if spread is None or region is None:
         raise UnsuitableInputError(
             f"The PDFF of '{case_id}' can be scored once it was measured and its liver outlined or proposed. Ask "
             "/liver/infer/pdff and /liver/infer/liver_roi first."

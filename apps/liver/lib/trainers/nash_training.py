@@ -15,6 +15,7 @@ from liver_models.weights import load_weights, pretrained_path
 from ..nash_job import ARCHITECTURE
 from ..verification import check_label
 from .job import Progress, Trained, TrainingRequest
+from .site_cases import usable
 
 if TYPE_CHECKING:
     from liver_models.ultrasound.subject import UltrasoundSubject
@@ -100,27 +101,14 @@ def labelled_subjects(
     """
     from liver_models.ultrasound.reading import read_subject
 
-    subjects, reason = [], "there is none"
-    for n_read, source in enumerate(sources):
-        progress({"stage": "reading", "epoch": n_read, "n_epochs": len(sources)})
-        try:
-            check_label(class_label_path(source.parent, source.name.removesuffix(CASE_SUFFIX)))
-            subject = read_subject(source)
-            if subject.is_fibrotic_nash is None:
-                raise UnsuitableInputError(
-                    f"Training needs the answer of a case; '{source.name}' has no label under the tag final. Store one."
-                )
-            subjects.append(subject)
-        except UnsuitableInputError as error:
-            if is_every_case_needed:
-                raise
-            reason = str(error)
-    if not is_every_case_needed and any(not subject.is_simulated for subject in subjects):
-        subjects = [subject for subject in subjects if not subject.is_simulated]
-    if not subjects:
-        raise UnsuitableInputError(
-            f"Training needs stored cases with ultrasound and an answer; of {len(sources)} stored none can be used. "
-            "The "
-            f"last: {reason}"
-        )
-    return subjects
+    def read(source: Path) -> list[UltrasoundSubject]:
+        check_label(class_label_path(source.parent, source.name.removesuffix(CASE_SUFFIX)))
+        subject = read_subject(source)
+        if subject.is_fibrotic_nash is None:
+            raise UnsuitableInputError(
+                f"Training needs the answer of a case; '{source.name}' has no label under the tag final. Store one."
+            )
+        return [subject]
+
+    what, advice = "stored cases with ultrasound and an answer", "Answer some."
+    return usable(sources, is_every_case_needed, progress, read, what, advice)

@@ -12,6 +12,7 @@ from liver_models.weights import Weights, load_weights, pretrained_path
 
 from ..pdff_job import ARCHITECTURE
 from .job import Progress, Trained, TrainingRequest
+from .site_cases import usable
 
 if TYPE_CHECKING:
     from liver_models.io.study import MultiEchoStudy
@@ -69,23 +70,11 @@ def site_studies(
     """
     from liver_models.io.reading import read_study
 
-    studies, reason = [], "there is none"
-    for n_read, source in enumerate(sources):
-        progress({"stage": "reading", "epoch": n_read, "n_epochs": len(sources)})
-        try:
-            study = read_study(source)
-            if study.is_magnitude_only:
-                raise UnsuitableInputError(f"Training needs complex images; '{source.name}' holds magnitudes only.")
-            studies.append(study)
-        except UnsuitableInputError as error:
-            if is_every_case_needed:
-                raise
-            reason = str(error)
-    if not is_every_case_needed and any(not study.is_simulated for study in studies):
-        studies = [study for study in studies if not study.is_simulated]
-    if not studies:
-        raise UnsuitableInputError(
-            f"Training needs a stored case of complex multi-echo MRI; of {len(sources)} stored none can be used. The "
-            f"last: {reason} Import one: liverlabel import."
-        )
-    return studies
+    def read(source: Path) -> list[MultiEchoStudy]:
+        study = read_study(source)
+        if study.is_magnitude_only:
+            raise UnsuitableInputError(f"Training needs complex images; '{source.name}' holds magnitudes only.")
+        return [study]
+
+    what, advice = "a stored case of complex multi-echo MRI", "Import one: liverlabel import."
+    return usable(sources, is_every_case_needed, progress, read, what, advice)

@@ -6,6 +6,7 @@ from ..datastore import LiverDatastore
 from ..published import PublishedWeights
 from . import region_training
 from .base import Trainer
+from .options import EXTRA
 from .runner import TrainingRunner
 
 CONFIG = {"epochs": 40, "device": ["auto", "cpu", "cuda"], "from_scratch": False, "processes": 1, "resume": True}
@@ -25,5 +26,5 @@ class RegionTrainer(Trainer):
             runner,
             published,
             datastore,
-            extra_options=region_training.EXTRA,
+            extra_options=EXTRA,
         )

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from liver_models.errors import UnsuitableInputError
+from liver_models.io.case import CASE_SUFFIX
+from liver_models.io.regions import region_path
 from liver_models.weights import load_weights, pretrained_path
 
 from ..region_job import ARCHITECTURE
+from ..verification import check_label
 from .job import Progress, Trained, TrainingRequest
+from .site_cases import usable
 
 if TYPE_CHECKING:
     from liver_models.segmentation.region_image import RegionExample
@@ -20,12 +24,8 @@ METRIC = "Dice of held-out patients"
 """What decides on publishing: patients that neither set of weights learnt from at this site."""
 SETTINGS = ("epochs", "max_minutes", "seed", "device", "validation_fraction", "processes")
 """Settings of a training that are passed on."""
-EXTRA = ("processes", "from_scratch")
-"""Options that other trainings do not know."""
 MIN_PATIENTS = 6
 """Outlined patients of one kind: four to learn from, two held out."""
-REGION_SUFFIXES = (".nii.gz", ".nii")
-"""Of a stored region."""
 
 
 def settle(options: dict[str, Any]) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def mean_dice(weights, examples: list[RegionExample]) -> float:
     """Mean over the patients of the mean over their images that show the liver; 0 for kinds the weights lack."""
     import numpy as np
     from liver_models.segmentation.region_model import RegionModel
-    from liver_models.segmentation.region_network import dice
+    from liver_models.learning.overlap import dice
 
     model, found = RegionModel(weights), {}
     for example in examples:
@@ -102,15 +102,6 @@ def mean_dice(weights, examples: list[RegionExample]) -> float:
             value = dice(model.propose(example.image, example.kind).region, example.region) if is_known else 0.0
             found.setdefault(example.patient_id, []).append(value)
     return float(np.mean([np.mean(values) for values in found.values()]))
-
-
-def region_file(source: Path) -> Path | None:
-    """The reader's region of a case, under the tag ``final``."""
-    from liver_models.io.case import CASE_SUFFIX
-
-    folder = source.parent / "labels" / "final"
-    case_id = source.name.removesuffix(CASE_SUFFIX)
-    return next((path for suffix in REGION_SUFFIXES if (path := folder / f"{case_id}{suffix}").is_file()), None)
 
 
 def outlined(
@@ -123,26 +114,16 @@ def outlined(
     """
     from liver_models.segmentation.region_reading import read_region, read_region_case
 
-    examples, reason = [], "there is none"
-    for n_read, source in enumerate(sources):
-        progress({"stage": "reading", "epoch": n_read, "n_epochs": len(sources)})
-        try:
-            path = region_file(source)
-            if path is None:
-                raise UnsuitableInputError(
-                    f"Training needs the region of a case; '{source.name}' has none under the tag final. Store one."
-                )
-            case = read_region_case(source)
-            region = read_region(path, case)
-            examples += [e for e in case.examples(region) if case.view is None or e.region.any()]
-        except UnsuitableInputError as error:
-            if is_every_case_needed:
-                raise
-            reason = str(error)
-    if not is_every_case_needed and any(not example.is_simulated for example in examples):
-        examples = [example for example in examples if not example.is_simulated]
-    if not examples:
-        raise UnsuitableInputError(
-            f"Training needs stored cases with a region; of {len(sources)} stored none can be used. The last: {reason}"
-        )
-    return examples
+    def read(source: Path) -> list[RegionExample]:
+        path = region_path(source.parent, source.name.removesuffix(CASE_SUFFIX))
+        if path is None:
+            raise UnsuitableInputError(
+                f"Training needs the region of a case; '{source.name}' has none under the tag final. Store one."
+            )
+        check_label(path)
+        case = read_region_case(source)
+        examples = case.examples(read_region(path, case))
+        return [example for example in examples if case.view is None or example.region.any()]
+
+    what, advice = "stored cases with a region", "Outline the liver in some."
+    return usable(sources, is_every_case_needed, progress, read, what, advice)
