@@ -97,6 +97,7 @@ def curves_figure(summary: CampaignSummary, learner: Learner) -> Picture:
                 break
         axis.axhline(summary.full_quality, color="black", linewidth=0.8, linestyle="--", label="whole pool")
         axis.set_title(name.replace("_", " "), loc="left")
+        axis.tick_params(labelbottom=True)
         axis.legend(loc="lower right")
         # What differs lies among the first labels.
         axis.set_xscale("log")

@@ -65,6 +65,10 @@ class RegionModel:
             )
         self.networks = {kind: _network(self.weights, kind).to(device) for kind in self.card["config"]["kinds"]}
 
+    def knows_quality(self, kind: str, is_simulated: bool) -> bool:
+        """Whether the expected quality holds: not for a measured image where only simulated ones were learnt."""
+        return is_simulated or not self.card["config"]["kinds"].get(kind, {}).get("is_simulated_only", True)
+
     def propose(self, image: np.ndarray, kind: str, clicks: Clicks | None = None) -> RegionProposal:
         """Outline the liver.
 
@@ -75,6 +79,8 @@ class RegionModel:
         Raises:
             UnsuitableInputError: an image that cannot be used, or a kind these weights were not trained on.
         """
+        from scipy import ndimage
+
         check_image(image, kind)
         network = self.networks.get(kind)
         if network is None:
@@ -87,7 +93,8 @@ class RegionModel:
         members = _members(network, square, maps, kind, self.device)
         mean = members.mean(axis=0)
         probability = placement.to_image(mean)
-        region = kept_parts(probability > 0.5, clicks, placement.side / SIZE)
+        region = (probability > 0.5) & ndimage.binary_fill_holes(image > 0)
+        region = kept_parts(region, clicks, placement.side / SIZE)
         agreement = agreement_of(members)
         low, quality, high = self._quality(kind, agreement)
         small = [_shrunk(mean), _shrunk(square) / 4]

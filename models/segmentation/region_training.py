@@ -147,4 +147,8 @@ def _trained(kind, learnt, checked, options, old, folder, progress):
         "validation_dice": round(float(dices.mean()), 4),
         "curve": curve,
     }
-    return best, {"quality": {key: round(value, 5) for key, value in line.items()}}, facts
+    used = {
+        "quality": {key: round(value, 5) for key, value in line.items()},
+        "is_simulated_only": all(example.is_simulated for example in [*learnt, *checked]),
+    }
+    return best, used, facts

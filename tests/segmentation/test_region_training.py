@@ -44,6 +44,19 @@ def test_it_finds_discs_it_has_not_seen_and_says_how_sure(trained):
     assert trained.card["is_trained_on_simulated_data"]
 
 
+def test_the_quality_on_measured_images_is_not_known_after_simulated_ones_only(trained):
+    model = RegionModel(trained)
+    assert model.knows_quality("ultrasound", True) and not model.knows_quality("ultrasound", False)
+    measured = [RegionExample(e.case_id, e.case_id, e.kind, e.image, e.region) for e in discs(8)]
+    assert RegionModel(train_region(measured, RegionOptions(**TINY))).knows_quality("ultrasound", False)
+
+
+def test_no_region_lies_where_the_image_is_black(trained):
+    one = discs(1, seed=5)[0]
+    image = np.where(np.arange(96)[:, None] < 40, one.image, 0)
+    assert not RegionModel(trained).propose(image, "ultrasound").region[40:].any()
+
+
 def test_clicks_hold(trained):
     one = discs(1, seed=5)[0]
     inside = np.argwhere(one.region)[one.region.sum() // 2]

@@ -85,7 +85,7 @@ def outline_liver(
         "case_id": case.case_id,
         "is_simulated": case.is_simulated,
         "kind": case.kind,
-        **_quality(rows),
+        **_quality(rows, model.knows_quality(case.kind, case.is_simulated)),
         "n_pixels": int(liver.sum()),
         "volume_ml": _volume_ml(case, liver),
         "is_refined": bool(clicks),
@@ -96,20 +96,24 @@ def outline_liver(
     }
 
 
-def _quality(rows: list) -> dict[str, Any]:
-    """Expected Dice over the slices that were outlined, each by its size, and what each contributed."""
+def _quality(rows: list, is_known: bool) -> dict[str, Any]:
+    """Expected Dice over the slices that were outlined, each by its size, and what each contributed.
+
+    It is null where it is not known: networks that saw simulated images only are sure of wrong outlines on measured
+    ones.
+    """
     sized = [(k, one, int(one.region.sum())) for k, one in rows]
     total = sum(n for _, _, n in sized)
 
     def mean(name: str) -> float | None:
         return sum(getattr(one, name) * n for _, one, n in sized) / total if total else None
 
+    images = [{"index": k, "n_pixels": n, "quality": one.quality if is_known else None} for k, one, n in sized if n]
     return {
-        "quality": mean("quality"),
-        "quality_low": mean("quality_low"),
-        "quality_high": mean("quality_high"),
+        **{name: mean(name) if is_known else None for name in ("quality", "quality_low", "quality_high")},
+        "is_quality_known": is_known,
         "disagreement": mean("disagreement"),
-        "images": [{"index": k, "n_pixels": n, "quality": one.quality} for k, one, n in sized if n],
+        "images": images,
     }
 
 
