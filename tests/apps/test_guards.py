@@ -145,7 +145,7 @@ def test_an_unknown_task_trainer_or_strategy_is_not_found(server):
     refused(server.send("POST", "/infer/spleen?image=simulated-vials", [], {"params": "{}"}), 404, "no task 'spleen'")
     refused(server.call("POST", "/train/spleen", {}), 404, "no model 'spleen'")
     refused(server.call("POST", "/scoring/dice", {}), 404, "found 'dice'")
-    refused(server.call("POST", "/activelearning/best", {}), 404, "no strategy 'best'.*it has: random")
+    refused(server.call("POST", "/activelearning/best", {}), 404, "no strategy 'best'.*it has: default, random")
 
 
 def test_an_unknown_setting_is_refused_and_the_known_ones_named(server):
