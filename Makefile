@@ -72,7 +72,7 @@ test-gpu: wheel ## the tests that need a CUDA device
 demo: wheel ## simulate a liver, measure it, write demo/report.html
 	@env -u PYTHONPATH $(BIN)/liverlabel demo --out demo
 
-bench: wheel ## every benchmark, as JSON in benchmarks/results (some hours; benchmarks/nash.py alone takes one)
+bench: wheel ## every benchmark, as JSON in benchmarks/results (some hours; benchmarks/nash.py alone takes half of one)
 	@for script in $$(grep -l __main__ benchmarks/*.py); do \
 	  if [[ -z "$$LIVERLABEL_DATA" ]] && grep -q LIVERLABEL_DATA $$script; then \
 	    echo "$$script left out: it needs LIVERLABEL_DATA"; continue; fi; \
