@@ -53,7 +53,7 @@ class LiverApp(MONAILabelApp):
             "liver_roi": PublishedWeights(models / "liver_roi", region_job.ARCHITECTURE),
         }
         self.trainings = TrainingRunner()
-        self.worker = Worker(pdff_job.prepare, ServerSettings.from_environment().max_waiting)
+        self.worker = Worker(pdff_job.prepare, ServerSettings.from_environment().max_waiting, region_job.prepare)
         self.choosers: dict[str, Chooser] = {}
         super().__init__(
             app_dir=app_dir,

@@ -36,7 +36,13 @@ def _fibrotic_nash(options: TaskOptions) -> Learner:
     return cohort_learner(options.cases) if options.cases else simulated_learner(options.n_subjects, options.seed)
 
 
-TASKS: dict[str, Callable[[TaskOptions], Learner]] = {"fibrotic_nash": _fibrotic_nash}
+def _liver_roi(options: TaskOptions) -> Learner:
+    from ..segmentation.campaign_region import picture_learner, simulated_learner
+
+    return picture_learner(options.cases) if options.cases else simulated_learner(options.n_subjects, options.seed)
+
+
+TASKS: dict[str, Callable[[TaskOptions], Learner]] = {"fibrotic_nash": _fibrotic_nash, "liver_roi": _liver_roi}
 """Task -> what makes its learner; a new task is a line here and a function that imports what it needs."""
 
 

@@ -14,6 +14,10 @@ from .region_options import KINDS, SIZE
 
 PERCENTILE = 99.0
 """Of the image's positive values, taken as its brightest."""
+NOISE = 0.024
+"""Share of the brightest value up to which an ultrasound image is black: 6 of 255, as JPEG leaves beside the sector."""
+MIN_PART = 0.05
+"""Share of all that is not black below which a part is lettering or a scale, not the image."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,10 @@ class Placement:
     """Rows and columns of the image."""
 
     @classmethod
-    def of(cls, image: np.ndarray) -> Placement:
+    def of(cls, image: np.ndarray, kind: str) -> Placement:
         """Around what is not black."""
-        rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
+        shown = shown_part(image, kind)
+        rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
         height, width = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
         side = float(max(height, width))
         top, left = rows[0] - (side - height) / 2, columns[0] - (side - width) / 2
@@ -111,19 +116,52 @@ def check_image(image: np.ndarray, kind: str) -> None:
         raise UnsuitableInputError("An image is needed; this one is black all over. Check the file.")
 
 
-def normalised(square: np.ndarray) -> np.ndarray:
-    """Brightness that does not depend on gain or units: 0 where black, else mean 0 and standard deviation 1.
+@dataclass(frozen=True)
+class Square:
+    """What the network reads of one image."""
 
-    Args:
-        square: Shape (SIZE, SIZE), not negative.
-    """
-    is_there = square > 0
-    if not is_there.any():
+    placement: Placement
+    """Where it lies."""
+    field: np.ndarray
+    """What the image shows, shape (SIZE, SIZE), bool; of ultrasound the sector, dark places in it too."""
+    values: np.ndarray
+    """Brightness that does not depend on gain or units, same shape, float32: 0 outside the field, else mean 0 and
+    standard deviation 1."""
+
+    @classmethod
+    def of(cls, image: np.ndarray, kind: str) -> Square:
+        """Of an image that was checked."""
+        placement = Placement.of(image, kind)
+        square = placement.to_square(image)
+        field = shown_part(square, kind)
+        if kind == "ultrasound" and field.any():
+            from skimage.morphology import convex_hull_image
+
+            field = convex_hull_image(field)
+        return cls(placement, field, _normalised(square, field))
+
+
+def shown_part(image: np.ndarray, kind: str) -> np.ndarray:
+    """Where an image is not black, same shape, bool; of ultrasound without noise and without lettering beside it."""
+    if kind != "ultrasound":
+        return image > 0
+    from scipy import ndimage
+
+    shown = image > NOISE * image.max()
+    labels, n = ndimage.label(shown, np.ones((3, 3)))
+    if n < 2:
+        return shown
+    sizes = np.bincount(labels.ravel())[1:]
+    return np.isin(labels, np.flatnonzero(sizes >= MIN_PART * sizes.sum()) + 1) if sizes.max() > 1 else shown
+
+
+def _normalised(square: np.ndarray, field: np.ndarray) -> np.ndarray:
+    if not field.any():
         return np.zeros_like(square)
-    bright = max(float(np.percentile(square[is_there], PERCENTILE)), np.finfo(np.float32).tiny)
+    bright = max(float(np.percentile(square[field], PERCENTILE)), np.finfo(np.float32).tiny)
     root = np.sqrt(np.clip(square / bright, 0, 1))
-    inside = root[is_there]
-    return np.where(is_there, (root - inside.mean()) / max(float(inside.std()), 1e-3), 0).astype(np.float32)
+    inside = root[field]
+    return np.where(field, (root - inside.mean()) / max(float(inside.std()), 1e-3), 0).astype(np.float32)
 
 
 def _size(array: np.ndarray) -> str:

@@ -12,7 +12,7 @@ from ..errors import UnsuitableInputError
 from ..learning.overlap import dice
 from ..weights import Weights, check_shapes, load_weights, pretrained_path
 from .clicks import Clicks, click_maps, contour_points
-from .region_image import Placement, check_image, normalised
+from .region_image import Placement, Square, check_image
 from .region_network import build_network, network_input
 from .region_options import ARCHITECTURE, KINDS, SIZE
 
@@ -87,17 +87,17 @@ class RegionModel:
             raise UnsuitableInputError(
                 f"These weights outline {' and '.join(self.networks)}; found {kind}. Train on such images first."
             )
-        placement = Placement.of(image)
-        square = normalised(placement.to_square(image))
+        square = Square.of(image, kind)
+        placement = square.placement
         maps = None if not clicks else _maps(clicks, placement)
-        members = _members(network, square, maps, kind, self.device)
+        members = _members(network, square.values, maps, kind, self.device)
         mean = members.mean(axis=0)
         probability = placement.to_image(mean)
-        region = (probability > 0.5) & ndimage.binary_fill_holes(image > 0)
+        region = (probability > 0.5) & (placement.to_image(ndimage.binary_fill_holes(square.field)) > 0.5)
         region = kept_parts(region, clicks, placement.side / SIZE)
         agreement = agreement_of(members)
         low, quality, high = self._quality(kind, agreement)
-        small = [_shrunk(mean), _shrunk(square) / 4]
+        small = [_shrunk(mean), _shrunk(square.values) / 4]
         return RegionProposal(
             region=region,
             probability=probability,

@@ -35,3 +35,19 @@ def network_input(images: torch.Tensor, clicks: torch.Tensor | None = None) -> t
     n = len(images)
     clicks = images.new_zeros(n, 2, SIZE, SIZE) if clicks is None else clicks
     return torch.cat([images[:, None], places(n).to(images), clicks], dim=1)
+
+
+def stages(network: torch.nn.Module, read: torch.Tensor) -> list[torch.Tensor]:
+    """What each residual unit gives, from the first to the last, each of shape (n, channels, rows, columns)."""
+    from monai.networks.blocks import ResidualUnit
+
+    found = []
+    units = [module for module in network.modules() if isinstance(module, ResidualUnit)]
+    hooks = [unit.register_forward_hook(lambda module, given, output: found.append(output)) for unit in units]
+    try:
+        with torch.inference_mode():
+            network(read)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found

@@ -15,7 +15,7 @@ from ..learning.splits import split_by_patient
 from ..learning.training_progress import TrainingProgress
 from ..weights import Weights
 from .region_fit import Fit
-from .region_image import Placement, RegionExample, normalised
+from .region_image import RegionExample, Square
 from .region_model import agreement_of, member_probabilities, quality_line, tensors_of
 from .region_network import build_network
 from .region_options import ARCHITECTURE, CHANNELS, KINDS, SIZE, RegionOptions
@@ -105,9 +105,9 @@ def squares_of(examples: Sequence[RegionExample]) -> tuple[np.ndarray, np.ndarra
     images = np.zeros((len(examples), SIZE, SIZE), np.float32)
     regions = np.zeros((len(examples), SIZE, SIZE), bool)
     for k, example in enumerate(examples):
-        placement = Placement.of(example.image)
-        images[k] = normalised(placement.to_square(example.image))
-        regions[k] = placement.to_square(example.region) > 0.5
+        square = Square.of(example.image, example.kind)
+        images[k] = square.values
+        regions[k] = square.placement.to_square(example.region) > 0.5
     return images, regions
 
 

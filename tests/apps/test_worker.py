@@ -8,6 +8,8 @@ import sys
 import textwrap
 import threading
 import time
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -163,3 +165,16 @@ def is_running(pid: int) -> bool:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_it_prepares_for_later_when_it_has_nothing_to_do(tmp_path):
+    prepared = tmp_path / "prepared"
+    worker = Worker(ready, 1, partial(Path.touch, prepared))
+    try:
+        assert worker.run(add, 1, 1) == 2 and not prepared.exists()
+        deadline = time.monotonic() + 30
+        while not prepared.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert prepared.exists() and worker.run(add, 1, 2) == 3
+    finally:
+        worker.close()

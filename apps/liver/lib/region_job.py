@@ -25,6 +25,14 @@ MARKS = ("foreground", "background", "contour")
 """Settings of a request: each a list of voxels [i, j, k] of the label volume, as 3D Slicer sends clicks."""
 
 
+def prepare() -> None:
+    """Import what :func:`outline_liver` needs and read its networks, before the first click waits for it."""
+    from liver_models.segmentation import measurement_rois, region_reading  # noqa: F401
+    from liver_models.segmentation.region_model import RegionModel
+
+    RegionModel()
+
+
 def outline_liver(
     source: Path,
     roi: Path | None,

@@ -24,6 +24,8 @@ from .failures import ComputationError, ServerBusyError, UnknownNameError
 
 logger = logging.getLogger(__name__)
 KEPT_REQUESTS = 256
+IDLE_S = 2.0
+"""Time without a request after which the child prepares what it may be asked later, seconds."""
 
 
 @dataclass
@@ -44,10 +46,11 @@ class Worker:
     Args:
         prepare: Called once in the child, to import what the jobs need.
         max_waiting: Requests that may wait; one more is refused.
+        prepare_idle: Called once in the child, as soon as it has nothing to do.
     """
 
-    def __init__(self, prepare: Callable[[], None], max_waiting: int):
-        self._prepare = prepare
+    def __init__(self, prepare: Callable[[], None], max_waiting: int, prepare_idle: Callable[[], None] | None = None):
+        self._prepare, self._prepare_idle = prepare, prepare_idle
         self._turn = threading.Lock()
         self._life = threading.Lock()
         self._places = threading.BoundedSemaphore(max_waiting + 1)
@@ -71,7 +74,9 @@ class Worker:
                 return
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, self._prepare), name="liverlabel-worker")
+            process = context.Process(
+                target=_serve, args=(theirs, self._prepare, self._prepare_idle), name="liverlabel-worker"
+            )
             process.start()
             theirs.close()
             self._process = process
@@ -156,11 +161,14 @@ class Worker:
             ) from error
 
 
-def _serve(pipe: Connection, prepare: Callable[[], None]) -> None:
+def _serve(pipe: Connection, prepare: Callable[[], None], prepare_idle: Callable[[], None] | None) -> None:
     """The child: answer jobs until the server closes its end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare()
     while True:
+        if prepare_idle is not None and not pipe.poll(IDLE_S):
+            prepare_idle()
+            prepare_idle = None
         try:
             job, args = pipe.recv()
         except EOFError:
