@@ -26,8 +26,10 @@ from .region_training import squares_of
 
 GRID = 32
 """Rows, and columns, on which the head is fitted."""
-RIDGE = 1e4
-"""Penalty of the squared coefficients; features have a standard deviation of 1."""
+N_AXES = 96
+"""Principal axes of the standardised feature maps that the head reads."""
+RIDGE = 1e3
+"""Penalty of the squared coefficients."""
 N_MEMBERS = 8
 """Bootstrap refits."""
 MIN_IMAGES = 12
@@ -139,7 +141,7 @@ class RegionLearner:
 
 
 def feature_maps(images: np.ndarray, kind: str, is_trained: bool) -> np.ndarray:
-    """What every stage of the network says of each place, standardised, and a 1, shape (n, GRID**2, n_features + 1).
+    """What the stages of the network say of each place, along their main axes, and a 1, shape (n, GRID**2, N_AXES + 1).
 
     Args:
         images: As the network reads them, shape (n, SIZE, SIZE).
@@ -170,6 +172,9 @@ def feature_maps(images: np.ndarray, kind: str, is_trained: bool) -> np.ndarray:
         found.append(torch.cat(maps, dim=1).permute(0, 2, 3, 1).flatten(1, 2).numpy())
     table = np.concatenate(found)
     table = (table - table.mean(axis=(0, 1))) / np.maximum(table.std(axis=(0, 1)), 1e-6)
+    rows = table.reshape(-1, table.shape[-1])
+    _, axes = np.linalg.eigh(rows.T @ rows)
+    table = table @ axes[:, : -N_AXES - 1 : -1]
     return np.concatenate([table, np.ones((*table.shape[:2], 1), np.float32)], axis=-1)
 
 

@@ -83,6 +83,36 @@ def test_greedy_k_centre_covers_within_twice_the_best_radius():
     assert {names.index(name) // 20 for name in picked} == {0, 1, 2, 3}
 
 
+def test_coverage_asks_for_the_typical_before_the_odd():
+    features = np.array([0.0, 1, 2, 3, 4, 30])[:, None]
+    names = [f"C{k}" for k in range(6)]
+    nothing = Candidates(names, names, features=features)
+    assert choose(nothing, "coverage")[0] in ("C2", "C3")
+    labelled = Candidates(names, names, features=features, labelled_patients=["P"], labelled_features=[[1.0]])
+    near = np.abs(features[:, 0] - 1)
+    expected = [np.mean([max(near[j] - abs(features[j, 0] - f), 0) for j in range(6)]) for f in features[:, 0]]
+    assert score(labelled, "coverage") == pytest.approx(expected)
+    assert choose(labelled, "coverage", n=2) == ["C5", "C4"]
+
+
+def test_coverage_of_many_is_counted_over_some_of_them():
+    features = np.random.default_rng(0).normal(size=(600, 2))
+    names = [f"{k}" for k in range(600)]
+    many = Candidates(names, names, features=features)
+    found = scores(many, "coverage", np.random.default_rng(1))
+    assert np.array_equal(found, scores(many, "coverage", np.random.default_rng(1)))
+    middle = np.linalg.norm(features, axis=1) < 0.5
+    assert found[middle].min() > np.median(found)
+
+
+def test_where_there_is_one_number_default_weighs_coverage_most():
+    features = np.array([0.0, 1, 2, 3, 4, 30])[:, None]
+    names = [f"C{k}" for k in range(6)]
+    cases = Candidates(names, names, uncertainty=[0, 1, 0, 0, 0, 2], features=features)
+    covers = np.array([0.2, 0.5, 0.9, 0.9, 0.5, 0])
+    assert score(cases, "default") - 1 == pytest.approx(0.8 * covers + 0.2 * np.array([0.3, 0.8, 0.3, 0.3, 0.3, 1]))
+
+
 def test_variance_asks_for_the_largest():
     assert choose(plain(n=3, uncertainty=np.array([0.1, 0.9, 0.5])), "variance", n=2) == ["C1", "C2"]
 

@@ -92,7 +92,7 @@ def test_strategies_of_a_seed_share_start_and_training_draws():
 
 
 def test_only_strategies_that_the_learner_can_serve_are_replayed():
-    assert {unit.strategy for unit in run_campaign(Places(), QUICK)} == {"random", "core_set", "default"}
+    assert {unit.strategy for unit in run_campaign(Places(), QUICK)} == {"random", "core_set", "coverage", "default"}
     with pytest.raises(UnsuitableInputError, match="'entropy' needs probability or member_probability.*found features"):
         run_campaign(Places(), replace(QUICK, strategies=("entropy",)))
 
@@ -129,13 +129,13 @@ def test_a_campaign_that_was_stopped_goes_on_without_repeating_a_unit():
 
     with pytest.raises(KeyboardInterrupt):
         run_campaign(Places(), QUICK, records, stop)
-    assert reports == [(k, 9) for k in range(5)] and len(records) == 4
+    assert reports == [(k, 12) for k in range(5)] and len(records) == 4
     records["random_seed_0000"]["full_quality"] = 0.125
     units = run_campaign(Places(), QUICK, records)
     assert units[0].full_quality == 0.125
     assert units[1:] == run_campaign(Places(), QUICK)[1:]
     again = Places()
-    run_campaign(again, replace(QUICK, strategies=("core_set", "default")), records)
+    run_campaign(again, replace(QUICK, strategies=("core_set", "coverage", "default")), records)
     assert again.fits == []
 
 
