@@ -152,10 +152,26 @@ def test_a_named_case_without_an_answer_is_refused(server):
     assert state["state"] == "failed" and "has no label under the tag final" in state["message"]
 
 
-def _ended(server, limit_s=240):
+def test_answers_of_one_class_are_refused(server):
+    answers = {path: json.loads(path.read_text()) for path in (server.studies / "labels/final").glob("*.label.json")}
+    healthy = [content["case_id"] for content in answers.values() if content["value"] is False]
+    server.call("POST", TRAIN, {"epochs": 1, "cases": healthy, "validation_fraction": 0.5, "resume": False})
+    state = _ended(server)
+    found = re.search(r"both classes; found 0 with fibrotic NASH of (\d+)", state["message"])
+    assert state["state"] == "failed" and found and int(found[1]) >= 4
+
+
+def test_an_outline_is_not_trained_before_one_was_drawn(server):
+    server.call("POST", "/liver/train/liver_roi", {"epochs": 1})
+    state = _ended(server, "/liver/train/liver_roi")
+    assert state["state"] == "failed" and "has none under the tag final" in state["message"]
+    assert state["message"].endswith("Outline the liver in some.") and state["published"]["version"] == 0
+
+
+def _ended(server, route=TRAIN, limit_s=240):
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
-        state = server.call("GET", TRAIN).json()
+        state = server.call("GET", route).json()
         if state["state"] != "running":
             return state
         time.sleep(0.5)
