@@ -3,78 +3,37 @@
 from __future__ import annotations
 
 import gzip
-import json
 import signal
-import time
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 from client import start_server
-from PIL import Image
+from discs import case_id, disc, import_discs, save_region, waited
 
-from liver_models.io.importer import import_source
-from liver_models.io.volumes import volume_bytes
 from liver_models.learning.overlap import dice
 from liver_models.mri.phantom import make_phantom
 
 ROUTE, TRAIN = "/liver/infer/liver_roi", "/liver/train/liver_roi"
 NEXT, SCORE = "/liver/next/liver_roi", "/liver/score/liver_roi"
-N_CASES, N_OUTLINED, SIZE = 14, 10, 96
-AFFINE = np.diag([-1.0, -1, 1, 1])
-LIMIT_S = 240
-
-
-def disc(k: int) -> tuple[np.ndarray, np.ndarray]:
-    """A dark ground with a bright disc that this site's readers call the liver; the shipped weights know no such."""
-    rng, rows = np.random.default_rng([k, 77]), np.arange(SIZE)
-    centre, radius = rng.uniform(32, 64, 2), rng.uniform(12, 24)
-    region = (rows[:, None] - centre[0]) ** 2 + (rows[None] - centre[1]) ** 2 < radius**2
-    return np.clip(np.where(region, 170, 60) + rng.normal(0, 10, region.shape), 1, 255).astype(np.uint8), region
-
-
-def case_id(k: int) -> str:
-    return f"simulated-disc-{k:02d}"
+N_CASES, N_OUTLINED = 14, 10
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder, studies = tmp_path_factory.mktemp("discs"), tmp_path_factory.mktemp("loop-studies")
-    for k in range(N_CASES):
-        place = folder / case_id(k)
-        place.mkdir()
-        Image.fromarray(disc(k)[0]).save(place / "bmode_1.png")
-        sidecar = {"schema": "liverlabel.ultrasound", "schema_version": 1, "patient_id": case_id(k), "species": "rat"}
-        images = [{"file": "bmode_1.png", "role": "bmode", "name": "1"}]
-        (place / "ultrasound.json").write_text(json.dumps({**sidecar, "is_simulated": True, "images": images}))
-    import_source(folder, studies)
+    import_discs(studies, folder, N_CASES)
     running = start_server(studies, tmp_path_factory.mktemp("loop-server") / "log.txt")
     yield running[1]
     running[0].send_signal(signal.SIGTERM)
     running[0].wait(timeout=30)
 
 
-def save_region(server, k: int, region: np.ndarray, **params: str):
-    path = f"/datastore/label?image={case_id(k)}&tag=final"
-    content = volume_bytes(region.T[:, :, None], AFFINE)
-    return server.send("PUT", path, [("label", "region.nii.gz", content)], {"params": json.dumps(params)})
-
-
 def outlined(server, k: int, **params) -> tuple[np.ndarray, dict]:
     parts = server.call("POST", ROUTE, {"image": case_id(k), "params": params}).parts()
     volume = np.asarray(nibabel.Nifti1Image.from_bytes(gzip.decompress(parts["liver_roi"])).dataobj)
     return volume[:, :, 0].T > 0, parts["reply"]
-
-
-def waited(server, path: str, is_done) -> dict:
-    deadline = time.monotonic() + LIMIT_S
-    while time.monotonic() < deadline:
-        state = server.call("GET", path).json()
-        if is_done(state):
-            return state
-        time.sleep(0.3)
-    raise AssertionError(state)
 
 
 def test_the_circle(server):
