@@ -13,7 +13,7 @@ import nibabel
 import numpy as np
 import pytest
 from client import start_server
-from test_contract import IS_REGENERATING, assert_alike, described, golden, write
+from test_contract import IS_REGENERATING, assert_alike, described, golden, sent, write
 
 from liver_models.io.class_label import class_label_path
 from liver_models.io.importer import import_source
@@ -45,8 +45,7 @@ def server(cohort, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answered(server):
-    request = golden("fibrotic_nash.request.json")
-    return server.call(request["method"], request["path"], request["json"]).parts()
+    return sent(server, golden("fibrotic_nash.request.json")).parts()
 
 
 def test_the_reply_is_the_golden_one(answered):
@@ -55,6 +54,33 @@ def test_the_reply_is_the_golden_one(answered):
         write("fibrotic_nash.reply.json", told)
         pytest.skip("written anew")
     assert_alike(told, golden("fibrotic_nash.reply.json"))
+
+
+@pytest.fixture(scope="module")
+def outlined(server):
+    return sent(server, golden("liver_roi.request.json")).parts()
+
+
+def test_the_outline_of_an_ultrasound_case_is_the_golden_one(outlined):
+    told = {"parts": [described(name, content) for name, content in outlined.items()]}
+    if IS_REGENERATING:
+        write("liver_roi.reply.json", told)
+        pytest.skip("written anew")
+    assert_alike(told, golden("liver_roi.reply.json"))
+
+
+def test_the_golden_outline_has_the_pixels_that_its_reply_counts(outlined):
+    region = np.asarray(nibabel.Nifti1Image.from_bytes(gzip.decompress(outlined["liver_roi"])).dataobj)
+    assert set(np.unique(region)) == {0, 1} and region.sum() == outlined["reply"]["result"]["n_pixels"]
+
+
+def test_the_next_case_is_the_golden_one(server):
+    reply = sent(server, golden("liver_roi.next.request.json"))
+    if IS_REGENERATING:
+        write("liver_roi.next.reply.json", reply.json())
+        pytest.skip("written anew")
+    assert reply.status == 200
+    assert_alike(reply.json(), golden("liver_roi.next.reply.json"))
 
 
 def test_a_stored_case_is_answered_with_everything_a_reader_needs(answered, server):
