@@ -40,8 +40,7 @@ def test_the_circle(server):
     held_out = range(N_OUTLINED, N_CASES)
     first = server.call("GET", NEXT).json()
     assert first["id"].startswith("simulated-disc") and "no case is scored yet" in first["reason"]
-    server.call("POST", SCORE)
-    assert waited(server, SCORE, lambda s: s["state"] == "idle")["done"] == N_CASES
+    assert waited(server, SCORE, lambda s: s["state"] == "idle")["done"] == N_CASES  # It began by itself.
     assert "scored cases" in server.call("GET", NEXT).json()["reason"]
 
     before = [outlined(server, k) for k in held_out]
@@ -63,6 +62,8 @@ def test_the_circle(server):
     assert done["result"]["published_version"] == 1 and done["result"]["metric_after"] > done["result"]["metric_before"]
     assert done["curve"][-1]["loss"] < done["curve"][1]["loss"]
 
+    scored = waited(server, SCORE, lambda s: s["state"] == "idle" and s["version"] == 1)
+    assert scored["done"] == N_CASES - N_OUTLINED
     after = [outlined(server, k) for k in held_out]
     gained = [
         dice(new[0], disc(k)[1]) - dice(old[0], disc(k)[1]) for k, old, new in zip(held_out, before, after, strict=True)
