@@ -173,6 +173,8 @@ def read_frames(path: Path | str) -> tuple[RegionFrame, ...]:
     path = Path(path)
     if path.name.endswith((".nii.gz", ".nii")):
         return (_frame_of_nifti(path),)
+    if path.name.endswith(".nrrd"):
+        raise UnsuitableInputError(f"NIfTI, DICOM or a case is needed; '{path.name}' is NRRD. Convert it.")
     if not path.name.endswith(CASE_SUFFIX):
         return (of_study(read_study(path)).frame,)
     case = load_case(path)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from liver_models.errors import UnsuitableInputError
-
-if TYPE_CHECKING:
-    from liver_models.segmentation.region_reading import RegionFrame
+from liver_models.io.volumes import read_volume
+from liver_models.segmentation import region_reading
+from liver_models.segmentation.region_reading import RegionFrame
 
 
 class RegionCheck:
@@ -50,19 +49,15 @@ class RegionCheck:
             raise UnsuitableInputError(sentence) from refusal
 
     def _frames(self, source: Path) -> tuple[RegionFrame, ...]:
-        from liver_models.segmentation.region_reading import read_frames
-
         stamp = source.stat().st_mtime_ns
         kept = self._kept.get(source)
         if kept is None or kept[0] != stamp:
             with self._reading:  # Some need all their echoes in memory: one case at a time.
-                kept = self._kept[source] = stamp, read_frames(source)
+                kept = self._kept[source] = stamp, region_reading.read_frames(source)
         return kept[1]
 
 
 def _is_empty(region: Path) -> bool:
-    from liver_models.io.volumes import read_volume
-
     try:
         return not (read_volume(region)[0] > 0).any()
     except UnsuitableInputError:
@@ -71,12 +66,10 @@ def _is_empty(region: Path) -> bool:
 
 def _misfit(region: Path, frames: tuple[RegionFrame, ...]) -> UnsuitableInputError | None:
     """Why a region fits none of the frames; None: it fits one, or there is none."""
-    from liver_models.segmentation.region_reading import fitting_region
-
     refusal = None
     for frame in frames:
         try:
-            fitting_region(region, frame)
+            region_reading.fitting_region(region, frame)
             return None
         except UnsuitableInputError as error:
             refusal = error
