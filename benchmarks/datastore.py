@@ -7,7 +7,6 @@ Then eight threads store labels in a process that is killed at random, and every
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import subprocess
 import sys
@@ -25,11 +24,14 @@ entry.make_stand_ins_importable()
 from monailabel.datastore.local import LocalDatastore  # noqa: E402
 
 from liver_apps.liver.lib.datastore import LiverDatastore  # noqa: E402
+from liver_models.io.volumes import volume_bytes  # noqa: E402
 
 QUESTION = "How quick is the datastore beside MONAI Label's, and does it lose labels when the server is killed?"
 PATTERNS = ("*.nii", "*.nrrd", "*.dcm", "*.mat", "*.nii.gz")
 OPEN = {"liverlabel": LiverDatastore, "stock": lambda folder: LocalDatastore(folder, extensions=PATTERNS)}
-LABEL = gzip.compress(np.random.default_rng(0).integers(0, 2, 256 * 256 * 8, np.uint8).tobytes())
+AFFINE = np.diag([1.5, 1.5, 8, 1])
+IMAGE = volume_bytes(np.zeros((256, 256, 8), np.uint8), AFFINE)
+LABEL = volume_bytes(np.random.default_rng(0).integers(0, 2, (256, 256, 8), np.uint8), AFFINE)
 TARGET_MS = {"save": 20.0, "next_unlabelled": 20.0, "start": 3000.0}
 KILLED_WRITERS = Path(__file__).parents[1] / "tests" / "apps" / "killed_writers.py"
 
@@ -39,7 +41,7 @@ def make_folder(folder, n_cases):
     labels = folder / "labels" / "final"
     labels.mkdir(parents=True)
     for n in range(n_cases):
-        (folder / f"case-{n:05}.nrrd").write_bytes(b"x")
+        (folder / f"case-{n:05}.nii.gz").write_bytes(IMAGE)
         if n % 2:
             (labels / f"case-{n:05}.nii.gz").write_bytes(b"x")
 

@@ -11,6 +11,7 @@ from liver_apps.liver.lib import nash_job, pdff_job, region_job
 from liver_apps.liver.lib.activelearning.chooser import Chooser
 from liver_apps.liver.lib.activelearning.score_job import SCORED_TASKS
 from liver_apps.liver.lib.activelearning.strategies import NextCase, ScoreCases, strategies
+from liver_apps.liver.lib.activelearning.unasked import UnaskedScoring
 from liver_apps.liver.lib.datastore import open_datastore, site_folder
 from liver_apps.liver.lib.failures import UnknownNameError
 from liver_apps.liver.lib.map_task import MapTask
@@ -52,9 +53,11 @@ class LiverApp(MONAILabelApp):
             "fibrotic_nash": PublishedWeights(models / "fibrotic_nash", nash_job.ARCHITECTURE),
             "liver_roi": PublishedWeights(models / "liver_roi", region_job.ARCHITECTURE),
         }
-        self.trainings = TrainingRunner()
-        self.worker = Worker(pdff_job.prepare, ServerSettings.from_environment().max_waiting, region_job.prepare)
+        settings = ServerSettings.from_environment()
         self.choosers: dict[str, Chooser] = {}
+        self.trainings = TrainingRunner(lambda task: self.unasked_scoring.start(task))
+        self.unasked_scoring = UnaskedScoring(self.choosers, self.trainings, settings.scores_by_itself)
+        self.worker = Worker(pdff_job.prepare, settings.max_waiting, region_job.prepare)
         super().__init__(
             app_dir=app_dir,
             studies=studies,
@@ -90,7 +93,7 @@ class LiverApp(MONAILabelApp):
         self.choosers |= {
             name: Chooser(name, self.worker, self.published[name], self.datastore()) for name in SCORED_TASKS
         }
-        return strategies(self.choosers)
+        return strategies(self.choosers, self.unasked_scoring)
 
     def init_scoring_methods(self) -> dict[str, ScoreCases]:
         """One a task."""

@@ -86,6 +86,15 @@ def read_mask(path: Path | str, shape: tuple[int, ...], affine: np.ndarray) -> d
         UnsuitableInputError: other geometry than the images', empty, or not a label volume.
     """
     path = Path(path)
+    labels = read_labels(path, shape, affine)
+    values = [int(value) for value in np.unique(labels[labels > 0])]
+    names = _label_names(path)
+    return {names.get(value, f"roi_{value}"): labels == value for value in values}
+
+
+def read_labels(path: Path | str, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
+    """The label of each voxel, shape (x, y, z); arguments and refusals as for :func:`read_mask`."""
+    path = Path(path)
     labels, found_affine = _turned(*read_volume(path), affine)
     if labels.shape != shape:
         raise UnsuitableInputError(
@@ -99,15 +108,14 @@ def read_mask(path: Path | str, shape: tuple[int, ...], affine: np.ndarray) -> d
             f"A mask needs the position and orientation of the images; '{path.name}' lies up to {distance:.3g} mm from "
             "them. Draw it on these images or resample it."
         )
-    if not np.all(np.isfinite(labels)) or np.any(labels != np.round(labels)) or np.any(labels < 0):
+    is_whole = labels.dtype.kind in "bui" or np.all(np.isfinite(labels)) and np.all(labels == np.round(labels))
+    if not is_whole or labels.dtype.kind not in "bu" and np.any(labels < 0):
         raise UnsuitableInputError(f"A mask needs whole numbers from 0; '{path.name}' holds others. Save it as labels.")
-    values = [int(value) for value in np.unique(labels) if value > 0]
-    if not values:
+    if not (labels > 0).any():
         raise UnsuitableInputError(
             f"A mask needs at least one voxel; '{path.name}' is empty. Draw a region of interest."
         )
-    names = _label_names(path)
-    return {names.get(value, f"roi_{value}"): labels == value for value in values}
+    return labels
 
 
 def _turned(array: np.ndarray, affine: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,8 @@ POLL_S = 0.2
 """Time between two looks at what the first process told, seconds."""
 PATIENCE_S = 600
 """Longest a process waits for the others, seconds."""
+PREFIX, LAUNCHER = "processes-", "launcher.pid"
+"""How the folder that the processes share is named, and the file in it that names torchrun's process."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -43,7 +47,11 @@ def train_in_processes(
     Raises:
         UnsuitableInputError: as the training, or the processes ended before their result.
     """
-    with tempfile.TemporaryDirectory(prefix="liverlabel-training-") as temporary:
+    if folder is not None:  # Images of patients lie where a training that was killed is tidied up.
+        folder.mkdir(parents=True, exist_ok=True)
+        for former in folder.glob(f"{PREFIX}*"):
+            shutil.rmtree(former, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder) as temporary:
         place = Path(temporary)
         arrays = {"x": learnt[0], "y": learnt[1], "vx": checked[0], "vy": checked[1], "weights": weights}
         np.savez(place / "data.npz", **arrays, **{f"start/{name}": value for name, value in (start or {}).items()})
@@ -60,7 +68,8 @@ def train_in_processes(
         command += ["-m", __name__, temporary]
         environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
         with open(place / "log.txt", "wb") as log:
-            launcher = subprocess.Popen(command, stdout=log, stderr=log, env=environment, preexec_fn=die_with_parent)
+            begin = partial(_begin, place, os.getpid())
+            launcher = subprocess.Popen(command, stdout=log, stderr=log, env=environment, preexec_fn=begin)
         try:
             with open(place / "told.jsonl", encoding="utf-8") as told:
                 while True:
@@ -90,15 +99,23 @@ def train_in_processes(
         return best, json.loads((place / "curve.json").read_text())
 
 
-def die_with_parent() -> None:
-    """Have the system end this process when its parent ends, however that happens; Linux only."""
+def die_with(parent: int) -> None:
+    """Have the system end this process when its parent ends, however that happens, and if it has ended; Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def _begin(place: Path, parent: int) -> None:
+    """What the launcher does before it becomes torchrun; its processes are told who it is."""
+    die_with(parent)
+    (place / LAUNCHER).write_text(str(os.getpid()))
 
 
 def main(place: Path) -> None:
     """What each process does."""
-    die_with_parent()
+    die_with(int((place / LAUNCHER).read_text()))
     import torch
 
     from .region_fit import Fit

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 
 from ..errors import UnsuitableInputError
-from ..io.case import CASE_SUFFIX, load_case
+from ..io.case import CASE_SUFFIX, Case, load_case
+from ..io.cohort import case_source
 from ..io.reading import read_study
 from ..io.study import MultiEchoStudy
-from ..io.ultrasound_folder import is_subject
-from ..io.volumes import read_mask
+from ..io.ultrasound_folder import SourceImage, is_subject
+from ..io.volumes import read_labels
 from ..ultrasound.reading import PICTURE_AFFINE, read_picture_region, read_subject
 from .region_image import RegionExample
 
@@ -48,6 +50,18 @@ class SliceView:
 
 
 @dataclass(frozen=True)
+class RegionFrame:
+    """What the label volume of a region has to fit."""
+
+    shape: tuple[int, ...]
+    """Voxels along x, y and z."""
+    affine: np.ndarray
+    """Index to world millimetres, RAS+."""
+    is_picture: bool
+    """Of an ultrasound picture, whose position is not compared."""
+
+
+@dataclass(frozen=True)
 class RegionCase:
     """Images of one case, in order, and how their regions become one label volume."""
 
@@ -62,6 +76,11 @@ class RegionCase:
     is_simulated: bool
     view: SliceView | None = None
     """Of an MRI."""
+
+    @property
+    def frame(self) -> RegionFrame:
+        """What its label volume has to fit."""
+        return RegionFrame(self.volume(list(self.images)).shape, self.affine, self.view is None)
 
     def volume(self, images: list[np.ndarray]) -> np.ndarray:
         """One array per image as a volume of shape (x, y, z)."""
@@ -130,10 +149,62 @@ def read_region(path: Path | str, case: RegionCase) -> np.ndarray:
     Raises:
         UnsuitableInputError: another size or geometry, an empty mask, or no label volume.
     """
-    if case.view is None:
-        return read_picture_region(path, case.images[0].shape).T[:, :, None]
-    masks = read_mask(path, case.volume(list(case.images)).shape, case.affine)
-    return np.any(list(masks.values()), axis=0)
+    return fitting_region(path, case.frame)
+
+
+def fitting_region(path: Path | str, frame: RegionFrame) -> np.ndarray:
+    """A region that fits a frame, every label of the file taken together, shape (x, y, z), bool.
+
+    Raises:
+        UnsuitableInputError: another size or geometry, an empty mask, or no label volume.
+    """
+    if frame.is_picture:
+        columns, rows, _ = frame.shape
+        return read_picture_region(path, (rows, columns)).T[:, :, None]
+    return read_labels(path, frame.shape, frame.affine) > 0
+
+
+def read_frames(path: Path | str) -> tuple[RegionFrame, ...]:
+    """What the region of a stored case or image may fit: its first B-mode image, its MRI; no pixels where headers do.
+
+    Raises:
+        UnsuitableInputError: no image, or one that cannot be read.
+    """
+    path = Path(path)
+    if path.name.endswith((".nii.gz", ".nii")):
+        return (_frame_of_nifti(path),)
+    if path.name.endswith(".nrrd"):
+        raise UnsuitableInputError(f"NIfTI, DICOM or a case is needed; '{path.name}' is NRRD. Convert it.")
+    if not path.name.endswith(CASE_SUFFIX):
+        return (of_study(read_study(path)).frame,)
+    case = load_case(path)
+    frames = []
+    if case.ultrasound is not None and (picture := _first_b_mode(case, path.parent)) is not None:
+        rows, columns = picture.open().shape
+        frames.append(RegionFrame((columns, rows, 1), PICTURE_AFFINE, True))
+    if case.cse_mri is not None and case.cse_mri.format == "nifti":
+        image = next(file for file in case.cse_mri.files if file.part != "sidecar")
+        frames.append(_frame_of_nifti(case.path_of(image)))
+    elif case.cse_mri is not None:
+        frames.append(of_study(read_study(path)).frame)
+    return tuple(frames)
+
+
+def _frame_of_nifti(path: Path) -> RegionFrame:
+    try:
+        image = nib.load(path)
+    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+        raise UnsuitableInputError(f"A NIfTI image is needed; '{path.name}' cannot be read. Copy it again.") from error
+    shape = (*image.shape, 1, 1)[:3]
+    return RegionFrame(shape, np.asarray(image.affine, np.float64), False)
+
+
+def _first_b_mode(case: Case, studies_dir: Path) -> SourceImage | None:
+    """The image that an ultrasound case is outlined on; None: it has no B-mode image."""
+    images = case_source(case, studies_dir).images
+    names = [image.name for image in images]
+    b_modes = [image for image in images if image.role == "bmode"]
+    return min(b_modes, key=lambda image: names.index(image.name), default=None)
 
 
 def _ultrasound(path: Path) -> RegionCase:

@@ -65,7 +65,7 @@ def make_trainer(tmp_path):
     from liver_apps.liver.lib.trainers.runner import TrainingRunner
 
     studies = tmp_path / "studies"
-    studies.mkdir()
+    studies.mkdir(exist_ok=True)
     for name in ("one.mat", "two.mat"):
         (studies / name).write_bytes(b"x")
     runners, stores = [], []

@@ -296,6 +296,19 @@ def test_ten_thousand_cases_are_quick(folder, opened, sent):
     assert started - start < 3 and listed - started < 0.2 and saved < 0.2
 
 
+def test_saving_looks_through_no_folder_that_only_the_server_changed(folder, opened, sent, monkeypatch):
+    from liver_apps.liver.lib.reconcile import FolderWatch
+
+    store, looked = opened(), []
+    original = FolderWatch._reconcile
+    monkeypatch.setattr(FolderWatch, "_reconcile", lambda *args: looked.append(args[2:]) or original(*args))
+    for n, reader in enumerate(("anna", "ben", "anna")):
+        sent(store, "one", b"%d" % n, reader=reader)
+    assert looked == []
+    (folder / "labels" / "final" / "two.nii.gz").write_bytes(b"by hand")
+    assert store.get_labeled_images() == ["one", "two"] and looked == [("labels", "final")]
+
+
 def test_an_address_is_served_by_the_stock_class_and_a_folder_by_ours(tmp_path):
     store = open_datastore(str(tmp_path / "new"), remote=lambda: pytest.fail("a folder"))
     assert isinstance(store, LiverDatastore)

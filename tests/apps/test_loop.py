@@ -3,62 +3,37 @@
 from __future__ import annotations
 
 import gzip
-import json
 import signal
-import time
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+import torch
 from client import start_server
-from PIL import Image
+from discs import case_id, disc, import_discs, save_region, waited
 
-from liver_models.io.importer import import_source
-from liver_models.io.volumes import volume_bytes
 from liver_models.learning.overlap import dice
 from liver_models.mri.phantom import make_phantom
 
 ROUTE, TRAIN = "/liver/infer/liver_roi", "/liver/train/liver_roi"
 NEXT, SCORE = "/liver/next/liver_roi", "/liver/score/liver_roi"
-N_CASES, N_OUTLINED, SIZE = 14, 10, 96
-AFFINE = np.diag([-1.0, -1, 1, 1])
-LIMIT_S = 240
+N_CASES, N_OUTLINED = 14, 10
 
 
-def disc(k: int) -> tuple[np.ndarray, np.ndarray]:
-    """A dark ground with a bright disc that this site's readers call the liver; the shipped weights know no such."""
-    rng, rows = np.random.default_rng([k, 77]), np.arange(SIZE)
-    centre, radius = rng.uniform(32, 64, 2), rng.uniform(12, 24)
-    region = (rows[:, None] - centre[0]) ** 2 + (rows[None] - centre[1]) ** 2 < radius**2
-    return np.clip(np.where(region, 170, 60) + rng.normal(0, 10, region.shape), 1, 255).astype(np.uint8), region
-
-
-def case_id(k: int) -> str:
-    return f"simulated-disc-{k:02d}"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def served_discs(tmp_path_factory):
+    """A server on discs that nobody outlined."""
     folder, studies = tmp_path_factory.mktemp("discs"), tmp_path_factory.mktemp("loop-studies")
-    for k in range(N_CASES):
-        place = folder / case_id(k)
-        place.mkdir()
-        Image.fromarray(disc(k)[0]).save(place / "bmode_1.png")
-        sidecar = {"schema": "liverlabel.ultrasound", "schema_version": 1, "patient_id": case_id(k), "species": "rat"}
-        images = [{"file": "bmode_1.png", "role": "bmode", "name": "1"}]
-        (place / "ultrasound.json").write_text(json.dumps({**sidecar, "is_simulated": True, "images": images}))
-    import_source(folder, studies)
+    import_discs(studies, folder, N_CASES)
     running = start_server(studies, tmp_path_factory.mktemp("loop-server") / "log.txt")
     yield running[1]
     running[0].send_signal(signal.SIGTERM)
     running[0].wait(timeout=30)
 
 
-def save_region(server, k: int, region: np.ndarray, **params: str):
-    path = f"/datastore/label?image={case_id(k)}&tag=final"
-    content = volume_bytes(region.T[:, :, None], AFFINE)
-    return server.send("PUT", path, [("label", "region.nii.gz", content)], {"params": json.dumps(params)})
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    yield from served_discs(tmp_path_factory)
 
 
 def outlined(server, k: int, **params) -> tuple[np.ndarray, dict]:
@@ -67,25 +42,14 @@ def outlined(server, k: int, **params) -> tuple[np.ndarray, dict]:
     return volume[:, :, 0].T > 0, parts["reply"]
 
 
-def waited(server, path: str, is_done) -> dict:
-    deadline = time.monotonic() + LIMIT_S
-    while time.monotonic() < deadline:
-        state = server.call("GET", path).json()
-        if is_done(state):
-            return state
-        time.sleep(0.3)
-    raise AssertionError(state)
-
-
-def test_the_circle(server):
+def go_around(server, device: str) -> None:
     held_out = range(N_OUTLINED, N_CASES)
     first = server.call("GET", NEXT).json()
     assert first["id"].startswith("simulated-disc") and "no case is scored yet" in first["reason"]
-    server.call("POST", SCORE)
-    assert waited(server, SCORE, lambda s: s["state"] == "idle")["done"] == N_CASES
+    assert waited(server, SCORE, lambda s: s["state"] == "idle")["done"] == N_CASES  # It began by itself.
     assert "scored cases" in server.call("GET", NEXT).json()["reason"]
 
-    before = [outlined(server, k) for k in held_out]
+    before = [outlined(server, k, device=device) for k in held_out]
     assert all("simulated" in reply["model"]["trained_on"] for _, reply in before)
     asked = set()
     for _ in range(N_OUTLINED):
@@ -96,15 +60,18 @@ def test_the_circle(server):
         assert k not in asked
         asked.add(k)
         assert save_region(server, k, disc(k)[1], reader="anna").status == 200
-    started = server.call("POST", TRAIN, {"epochs": 6, "seed": 3})
+    started = server.call("POST", TRAIN, {"epochs": 6, "seed": 3, "device": device})
     assert started.status == 200, started.body
     assert server.call("POST", TRAIN, {"epochs": 6}).status == 429
     done = waited(server, TRAIN, lambda s: s["state"] != "running")
     assert done["state"] == "done", done["message"]
+    assert done["options"]["device"] == device
     assert done["result"]["published_version"] == 1 and done["result"]["metric_after"] > done["result"]["metric_before"]
     assert done["curve"][-1]["loss"] < done["curve"][1]["loss"]
 
-    after = [outlined(server, k) for k in held_out]
+    scored = waited(server, SCORE, lambda s: s["state"] == "idle" and s["version"] == 1)
+    assert scored["done"] == N_CASES - N_OUTLINED
+    after = [outlined(server, k, device=device) for k in held_out]
     gained = [
         dice(new[0], disc(k)[1]) - dice(old[0], disc(k)[1]) for k, old, new in zip(held_out, before, after, strict=True)
     ]
@@ -119,6 +86,24 @@ def test_the_circle(server):
     assert "All cases are labelled" in server.call("GET", NEXT).json()["reason"]
     server.call("POST", f"/liver/cases/{case_id(0)}/reopen")
     assert server.call("GET", NEXT).json()["id"] == case_id(0)
+
+
+def test_the_circle(server):
+    go_around(server, "cpu")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_circle_on_a_gpu(tmp_path_factory):
+    for other in served_discs(tmp_path_factory):
+        go_around(other, "cuda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a CUDA device")
+@pytest.mark.parametrize(("route", "body"), [(TRAIN, {"device": "cuda"}), (ROUTE, {"params": {"device": "cuda"}})])
+def test_a_gpu_that_is_not_there_is_refused(server, route, body):
+    reply = server.call("POST", route, body if route == TRAIN else {"image": case_id(0), **body})
+    assert reply.status == 422 and "The device cuda needs an NVIDIA GPU; none was found." in reply.detail
 
 
 def test_clicks_refine_within_what_the_reader_said(server):
@@ -153,6 +138,7 @@ def test_unknown_names_are_refused(server, path, status, sentence):
         ({"foreground": [[5, 90, 4]]}, "slice 4"),
         ({"contour": [[5, 90, 0]]}, "three corners"),
         ({"threshold": 1}, "knows the parameters"),
+        ({"device": "tpu"}, "device needs to be one of auto, cpu, cuda"),
     ],
 )
 def test_clicks_that_cannot_be_used_are_refused(server, params, sentence):

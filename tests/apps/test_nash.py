@@ -13,7 +13,7 @@ import nibabel
 import numpy as np
 import pytest
 from client import start_server
-from test_contract import IS_REGENERATING, assert_alike, described, golden, write
+from test_contract import IS_REGENERATING, assert_alike, described, golden, sent, write
 
 from liver_models.io.class_label import class_label_path
 from liver_models.io.importer import import_source
@@ -45,8 +45,7 @@ def server(cohort, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answered(server):
-    request = golden("fibrotic_nash.request.json")
-    return server.call(request["method"], request["path"], request["json"]).parts()
+    return sent(server, golden("fibrotic_nash.request.json")).parts()
 
 
 def test_the_reply_is_the_golden_one(answered):
@@ -55,6 +54,33 @@ def test_the_reply_is_the_golden_one(answered):
         write("fibrotic_nash.reply.json", told)
         pytest.skip("written anew")
     assert_alike(told, golden("fibrotic_nash.reply.json"))
+
+
+@pytest.fixture(scope="module")
+def outlined(server):
+    return sent(server, golden("liver_roi.request.json")).parts()
+
+
+def test_the_outline_of_an_ultrasound_case_is_the_golden_one(outlined):
+    told = {"parts": [described(name, content) for name, content in outlined.items()]}
+    if IS_REGENERATING:
+        write("liver_roi.reply.json", told)
+        pytest.skip("written anew")
+    assert_alike(told, golden("liver_roi.reply.json"))
+
+
+def test_the_golden_outline_has_the_pixels_that_its_reply_counts(outlined):
+    region = np.asarray(nibabel.Nifti1Image.from_bytes(gzip.decompress(outlined["liver_roi"])).dataobj)
+    assert set(np.unique(region)) == {0, 1} and region.sum() == outlined["reply"]["result"]["n_pixels"]
+
+
+def test_the_next_case_is_the_golden_one(server):
+    reply = sent(server, golden("liver_roi.next.request.json"))
+    if IS_REGENERATING:
+        write("liver_roi.next.reply.json", reply.json())
+        pytest.skip("written anew")
+    assert reply.status == 200
+    assert_alike(reply.json(), golden("liver_roi.next.reply.json"))
 
 
 def test_a_stored_case_is_answered_with_everything_a_reader_needs(answered, server):
@@ -152,10 +178,26 @@ def test_a_named_case_without_an_answer_is_refused(server):
     assert state["state"] == "failed" and "has no label under the tag final" in state["message"]
 
 
-def _ended(server, limit_s=240):
+def test_answers_of_one_class_are_refused(server):
+    answers = {path: json.loads(path.read_text()) for path in (server.studies / "labels/final").glob("*.label.json")}
+    healthy = [content["case_id"] for content in answers.values() if content["value"] is False]
+    server.call("POST", TRAIN, {"epochs": 1, "cases": healthy, "validation_fraction": 0.5, "resume": False})
+    state = _ended(server)
+    found = re.search(r"both classes; found 0 with fibrotic NASH of (\d+)", state["message"])
+    assert state["state"] == "failed" and found and int(found[1]) >= 4
+
+
+def test_an_outline_is_not_trained_before_one_was_drawn(server):
+    server.call("POST", "/liver/train/liver_roi", {"epochs": 1})
+    state = _ended(server, "/liver/train/liver_roi")
+    assert state["state"] == "failed" and "has none under the tag final" in state["message"]
+    assert state["message"].endswith("Outline the liver in some.") and state["published"]["version"] == 0
+
+
+def _ended(server, route=TRAIN, limit_s=240):
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
-        state = server.call("GET", TRAIN).json()
+        state = server.call("GET", route).json()
         if state["state"] != "running":
             return state
         time.sleep(0.5)

@@ -87,11 +87,13 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(tmp_path):
         train_region(discs(9), options, folder=tmp_path)
 
 
-def test_two_processes_have_the_loss_of_one():
+def test_two_processes_have_the_loss_of_one_and_leave_a_checkpoint_only(tmp_path):
+    (tmp_path / "ultrasound" / "processes-killed").mkdir(parents=True)
     told = {1: [], 2: []}
     for processes, reports in told.items():
         options = RegionOptions(**TINY, processes=processes)
-        train_region(discs(8), options, progress=reports.append)
+        train_region(discs(8), options, folder=tmp_path if processes > 1 else None, progress=reports.append)
+    assert [path.name for path in (tmp_path / "ultrasound").iterdir()] == ["checkpoint.safetensors"]
     losses = {n: [r.loss for r in reports if r.loss is not None] for n, reports in told.items()}
     assert len(losses[2]) == TINY["epochs"]
     assert losses[2] == pytest.approx(losses[1], rel=2e-4)

@@ -14,6 +14,7 @@ from typing import Any
 from liver_models.errors import UnsuitableInputError
 from liver_models.io.case import CASE_SUFFIX, files_folder
 from liver_models.io.files import identifier, write_atomically
+from liver_models.io.regions import REGION_SUFFIXES
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
@@ -37,6 +38,7 @@ from .label_names import known_suffix, reader_of
 from .old_index import take_over
 from .readers import disagreements
 from .reconcile import FolderWatch
+from .region_check import RegionCheck
 from .storing import Store, plan
 from .verification import problems
 
@@ -90,6 +92,7 @@ class LiverDatastore(Catalogue):
         self._watch = FolderWatch(self._layout)
         self._index = Index(self.folder / INDEX_NAME, self._watch.reconcile_all)
         self._store = Store(self._layout, self._index, self._watch)
+        self._region_check = RegionCheck()
         with self._index.lock:
             self._watch.reconcile_all(self._index)
 
@@ -177,7 +180,8 @@ class LiverDatastore(Catalogue):
 
         Raises:
             UnknownNameError: there is no such image.
-            UnsuitableInputError: a file of another kind, a reader of no name, or the disk is full.
+            UnsuitableInputError: a file of another kind, a region under ``final`` that is empty or does not fit its
+                case, a reader of no name, or the disk is full.
         """
         self.see_new_files()
         self._known(image_id)
@@ -185,6 +189,8 @@ class LiverDatastore(Catalogue):
         content, info = Path(label_filename).read_bytes(), dict(label_info or {})
         reader = reader_of(info, content if suffix.endswith(".json") else b"{}")
         named = {"image": image_id, "ext": suffix, "tag": plain(label_tag), "kind": kind_of(suffix), "reader": reader}
+        if named["tag"] == FINAL and suffix in REGION_SUFFIXES:
+            self._refuse_unfit(image_id, Path(label_filename))
         tables = (READER_LABELS, LABELS) if reader else (LABELS,)
         self._store.write([plan(table, content, info, **named) for table in tables], lambda: self._known(image_id))
         return image_id
@@ -251,6 +257,13 @@ class LiverDatastore(Catalogue):
     def set_description(self, description: str) -> None:
         """Describe the data set."""
         self._tell(description=description)
+
+    def _refuse_unfit(self, image_id: str, region: Path) -> None:
+        with self._index.lock:
+            source = self._layout.file(IMAGES, self._present(image_id))
+            stored = self._index.entries(LABELS, image=image_id, kind=REGION)
+        computed = (self._layout.file(LABELS, entry) for entry in stored if "model" in entry.info)
+        self._region_check.refuse_unfit(image_id, source, region, next(computed, None))
 
     def _present(self, image_id: str) -> Entry:
         entry = self._image(image_id)

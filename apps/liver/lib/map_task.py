@@ -38,6 +38,7 @@ class MapTask(InferTask):
     name: str
     fields: Mapping[str, str]
     input: str
+    client_keys: frozenset[str] = CLIENT_KEYS
     job: Callable[..., dict[str, Any]]
 
     def __init__(
@@ -78,7 +79,7 @@ class MapTask(InferTask):
         Raises:
             UnsuitableInputError: as the job.
         """
-        settings = {key: value for key, value in params.items() if key not in CLIENT_KEYS}
+        settings = {key: value for key, value in params.items() if key not in self.client_keys}
         with tempfile.TemporaryDirectory(prefix="liverlabel-maps-") as temporary:
             folder = Path(temporary)
             job = source, roi, settings, folder, self._weights_folder

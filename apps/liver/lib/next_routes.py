@@ -9,6 +9,7 @@ from monailabel.interfaces.utils.app import app_instance
 
 from .activelearning.chooser import Chooser
 from .activelearning.strategies import chooser_of
+from .activelearning.strategies import next_case as asked_next
 
 
 def add_next_routes(app: FastAPI) -> None:
@@ -17,7 +18,8 @@ def add_next_routes(app: FastAPI) -> None:
     @app.get("/liver/next/{task}", tags=["LiverLabel"])
     def next_case(task: str, strategy: str = "default", seed: int | None = None):
         """The case from which the task would learn most; its id is null when all are labelled."""
-        return _chooser(task).next_case(strategy, seed)
+        app = app_instance()
+        return asked_next(app.choosers, app.unasked_scoring, task, strategy, seed)
 
     @app.post("/liver/score/{task}", tags=["LiverLabel"])
     def score(task: str):

@@ -162,10 +162,10 @@ class FolderWatch:
 
     def _names_differ(self, index: Index, table: str, tag: str) -> bool:
         """Compare names alone, a tenth of the work."""
-        known = index.known_as(table, **({"tag": tag} if tag else {}))
-        is_label = table != IMAGES
-        found = {name for name in os.listdir(self._layout.folder(table, tag)) if split_name(name, is_label)}
-        return found != {image + suffix for (image, _), (suffix, *_) in known.items()}
+        query = f"SELECT image || ext FROM {table}" + (" WHERE tag = ?" if tag else "")
+        known = {name for (name,) in index.read(query, (tag,) if tag else ())}
+        found = set(os.listdir(self._layout.folder(table, tag)))
+        return not known <= found or any(split_name(name, table != IMAGES) for name in found - known)
 
     def _reconcile(self, index: Index, table: str, tag: str = "", reader: str = "") -> None:
         layout, is_label = self._layout, table != IMAGES

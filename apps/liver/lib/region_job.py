@@ -47,28 +47,30 @@ def outline_liver(
     Args:
         source: A case, or the files of one.
         roi: The region so far; with clicks, slices without any are kept from it.
-        params: See :data:`MARKS`.
+        params: See :data:`MARKS`; ``device`` is one of :data:`liver_models.learning.device.DEVICES`, "cpu" by default.
         folder: Where the label volumes are written.
         weights_folder: Where weights trained at this site are published; those in use now are taken.
         progress: Called with slices done and slices in all.
     Returns:
         The result as the reply holds it.
     Raises:
-        UnsuitableInputError: the case, the region, a click or the published weights cannot be used.
+        UnsuitableInputError: the case, the region, a click, the device or the published weights cannot be used.
     """
     import numpy as np
     from liver_models.io.volumes import write_volume
+    from liver_models.learning.device import choose_device
     from liver_models.reports.notice import result_head
     from liver_models.segmentation.measurement_rois import LOBES, place_rois
     from liver_models.segmentation.region_model import RegionModel
     from liver_models.segmentation.region_reading import read_region, read_region_case
 
-    refuse_unknown("liver_roi", params, MARKS)
+    refuse_unknown("liver_roi", params, (*MARKS, "device"))
+    device = choose_device(params.get("device", "cpu"))
     case = read_region_case(source)
     clicks = clicks_by_image(params, case)
     kept = read_region(roi, case) if roi is not None and clicks else None
     kept = None if kept is None else case.images_of(kept)
-    model = RegionModel(PublishedWeights(weights_folder, ARCHITECTURE).load())
+    model = RegionModel(PublishedWeights(weights_folder, ARCHITECTURE).load(), device)
     regions, rows = [], []
     for k, image in enumerate(case.images):
         progress(k, len(case.images))

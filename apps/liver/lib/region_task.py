@@ -9,7 +9,7 @@ from typing import Any
 from monailabel.interfaces.tasks.infer_v2 import InferType
 
 from . import region_job
-from .map_task import MapTask
+from .map_task import CLIENT_KEYS, MapTask
 from .worker import Worker
 
 
@@ -25,6 +25,7 @@ class RegionTask(MapTask):
     name = "liver_roi"
     fields = {region_job.REGION: "label", region_job.MEASUREMENT_ROIS: "label"}
     input = "B-mode ultrasound or multi-echo MRI: a stored case, or its files"
+    client_keys = CLIENT_KEYS - {"device"}
     job = staticmethod(region_job.outline_liver)
 
     def __init__(self, worker: Worker, weights_folder: Path, type: InferType = InferType.SEGMENTATION):

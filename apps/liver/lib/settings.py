@@ -10,6 +10,7 @@ TOKEN_VARIABLE = "LIVERLABEL_TOKEN"
 NO_TOKEN_VARIABLE = "LIVERLABEL_NO_TOKEN"
 ORIGINS_VARIABLE = "LIVERLABEL_CORS_ORIGINS"
 HOST_VARIABLE = "LIVERLABEL_HOST"
+NO_SCORING_VARIABLE = "LIVERLABEL_NO_SCORING"
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
@@ -34,6 +35,8 @@ class ServerSettings:
     """Most files in one upload."""
     max_waiting: int = 8
     """Most computations that wait for their turn."""
+    scores_by_itself: bool = True
+    """Whether unlabelled cases are scored without being asked to."""
 
     @classmethod
     def from_environment(cls) -> ServerSettings:
@@ -41,4 +44,9 @@ class ServerSettings:
         is_open = os.environ.get(NO_TOKEN_VARIABLE) == "1"
         token = None if is_open else os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)
         origins = tuple(part.strip() for part in os.environ.get(ORIGINS_VARIABLE, "").split(",") if part.strip())
-        return cls(token=token, host=os.environ.get(HOST_VARIABLE, "127.0.0.1"), cors_origins=origins)
+        return cls(
+            token=token,
+            host=os.environ.get(HOST_VARIABLE, "127.0.0.1"),
+            cors_origins=origins,
+            scores_by_itself=os.environ.get(NO_SCORING_VARIABLE) != "1",
+        )

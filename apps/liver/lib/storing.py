@@ -16,6 +16,7 @@ from liver_models.io.files import cannot_write
 from .index import KEYS, Index
 from .layout import (
     FORMER_FOLDER,
+    IMAGES,
     INFO_FOLDER,
     LABELS,
     READER_LABELS,
@@ -146,6 +147,10 @@ class Store:
 
     def _staged(self, item: Planned) -> _Staged:
         folder = self._layout.folder(item.table, item.entry.tag, item.entry.reader)
+        if not (folder / INFO_FOLDER).is_dir():
+            watched = IMAGES if item.table == IMAGES else LABELS
+            with self._index.lock, self._watch.own_change(self._layout.folder(watched, item.entry.tag)):
+                (folder / INFO_FOLDER).mkdir(parents=True, exist_ok=True)
         path = write_unfinished(folder / INFO_FOLDER, item.content)
         found = path.stat()
         return _Staged(item.table, replace(item.entry, size=found.st_size, mtime_ns=found.st_mtime_ns), path)

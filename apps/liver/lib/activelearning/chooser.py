@@ -15,7 +15,7 @@ from ..failures import ComputationError, ServerBusyError
 from ..published import PublishedWeights
 from ..worker import Worker
 from .book import ScoreBook
-from .score_job import score_case
+from .score_job import read_for_pdff, score_case
 
 logger = logging.getLogger(__name__)
 
@@ -41,23 +41,28 @@ class Chooser:
         self.task, self._worker, self._published, self._datastore = task, worker, published, datastore
         self._book = ScoreBook(published.folder / "scores.sqlite")
         self._lock, self._thread, self._is_stopped = threading.Lock(), None, False
-        self._done, self._total, self._message = 0, 0, "Not asked for yet."
+        self._done, self._total, self._version, self._message = 0, 0, None, "Not asked for yet."
+
+    @property
+    def is_scoring(self) -> bool:
+        """Whether cases are being scored."""
+        return self._thread is not None and self._thread.is_alive()
 
     def describe(self) -> dict[str, Any]:
         """How far scoring is, JSON-ready."""
-        is_running = self._thread is not None and self._thread.is_alive()
         return {
             "task": self.task,
-            "state": "running" if is_running else "idle",
+            "state": "running" if self.is_scoring else "idle",
             "done": self._done,
             "total": self._total,
+            "version": self._version,
             "message": self._message,
         }
 
     def start_scoring(self) -> dict[str, Any]:
         """Score what is unlabelled and not scored by the weights in use, in the background; as :meth:`describe`."""
         with self._lock:
-            if not self._is_stopped and (self._thread is None or not self._thread.is_alive()):
+            if not self._is_stopped and not self.is_scoring:
                 self._thread = threading.Thread(target=self._score, name=f"score-{self.task}", daemon=True)
                 self._thread.start()
         return self.describe()
@@ -135,14 +140,10 @@ class Chooser:
 
     def _score(self) -> None:
         try:
-            version = self._published.history()[-1]
-            _, unlabelled = self._parts()
-            self._done, self._total, self._message = 0, len(unlabelled), "Scoring."
-            for case_id in unlabelled:
-                if self._is_stopped:
-                    return
-                self._score_one(case_id, version)
-                self._done += 1
+            scored_by = None
+            while scored_by != (version := self._published.history()[-1]) and not self._is_stopped:
+                self._score_all(version)
+                scored_by = version
             self._message = "Every unlabelled case is scored by the weights in use."
         except UnsuitableInputError as error:
             self._message = str(error)
@@ -150,12 +151,20 @@ class Chooser:
             logger.exception("Scoring failed.")
             self._message = "Scoring failed through a defect of ours; the server's log says more."
 
-    def _score_one(self, case_id: str, version: int) -> None:
-        source = Path(self._datastore.get_image_uri(case_id))
-        if not source.is_file():
-            return
-        stamp = source.stat().st_mtime_ns
-        if self._book.is_current(case_id, version, stamp) and self.task != "pdff":
+    def _score_all(self, version: int) -> None:
+        stored = {case_id: (path, stamp) for case_id, path, stamp, _ in self._datastore.listing()}
+        unlabelled = [case_id for case_id in self._parts()[1] if case_id in stored]
+        self._done, self._total, self._version, self._message = 0, len(unlabelled), version, "Scoring."
+        for case_id in unlabelled:
+            if self._is_stopped:
+                return
+            self._score_one(case_id, *stored[case_id], version)
+            self._done += 1
+
+    def _score_one(self, case_id: str, source: Path, stamp: int, version: int) -> None:
+        if self.task == "pdff":
+            stamp = max(stamp, *map(_stamp, read_for_pdff(source)))
+        if self._book.is_current(case_id, version, stamp) or not source.is_file():
             return
         while not self._is_stopped:
             try:
@@ -169,6 +178,10 @@ class Chooser:
                 return  # The worker logged it; the next scoring tries again.
             self._book.put(case_id, version, stamp, content)
             return
+
+
+def _stamp(path: Path | None) -> int:
+    return path.stat().st_mtime_ns if path is not None and path.exists() else 0
 
 
 def _doubt(row: dict[str, Any]) -> float:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from liver_models.errors import UnsuitableInputError
+from liver_models.io.case import CASE_SUFFIX
+from liver_models.io.regions import region_path
 
 from ..published import PublishedWeights
 
@@ -74,15 +76,20 @@ def _inputs(model: Any) -> list[str]:
     return [*model.options.images, *CLINICAL_FEATURES, "swe_median_kpa"]
 
 
+def read_for_pdff(source: Path) -> tuple[Path | None, Path | None]:
+    """What the score of a case's PDFF is read from: the map of its standard deviation, and the liver."""
+    case_id, studies = source.name.removesuffix(CASE_SUFFIX), source.parent
+    region = region_path(studies, case_id) or region_path(studies, case_id, "liver_roi")
+    return region_path(studies, case_id, "pdff_std_percent"), region
+
+
 def _pdff(source: Path, weights_folder: Path) -> dict[str, Any]:
     import numpy as np
-    from liver_models.io.case import CASE_SUFFIX, load_case
-    from liver_models.io.regions import region_path
+    from liver_models.io.case import load_case
     from liver_models.io.volumes import read_volume
 
-    case_id, studies = source.name.removesuffix(CASE_SUFFIX), source.parent
-    spread = region_path(studies, case_id, "pdff_std_percent")
-    region = region_path(studies, case_id) or region_path(studies, case_id, "liver_roi")
+    case_id = source.name.removesuffix(CASE_SUFFIX)
+    spread, region = read_for_pdff(source)
     if spread is None or region is None:
         raise UnsuitableInputError(
             f"The PDFF of '{case_id}' can be scored once it was measured and its liver outlined or proposed. Ask "

@@ -12,6 +12,7 @@ from monailabel.interfaces.tasks.strategy import Strategy
 
 from ..failures import UnknownNameError
 from .chooser import Chooser
+from .unasked import UnaskedScoring
 
 DEFAULT_TASK = "liver_roi"
 """Task that is asked about when a request names none."""
@@ -20,13 +21,13 @@ DEFAULT_TASK = "liver_roi"
 class NextCase(Strategy):
     """One strategy for every task; a request may name its ``task``."""
 
-    def __init__(self, name: str, choosers: Mapping[str, Chooser]):
+    def __init__(self, name: str, choosers: Mapping[str, Chooser], unasked: UnaskedScoring):
         super().__init__(f"Next case to label by '{name}'; the request may name its task, else {DEFAULT_TASK}")
-        self._name, self._choosers = name, choosers
+        self._name, self._choosers, self._unasked = name, choosers, unasked
 
     def __call__(self, request: dict[str, Any], datastore: Datastore) -> dict[str, Any] | None:
         """The next case, None when all are labelled."""
-        found = chooser_of(self._choosers, request.get("task", DEFAULT_TASK)).next_case(self._name)
+        found = next_case(self._choosers, self._unasked, request.get("task", DEFAULT_TASK), self._name)
         return found if found["id"] is not None else None
 
 
@@ -42,9 +43,24 @@ class ScoreCases(ScoringMethod):
         return self._chooser.start_scoring()
 
 
-def strategies(choosers: Mapping[str, Chooser]) -> dict[str, NextCase]:
+def strategies(choosers: Mapping[str, Chooser], unasked: UnaskedScoring) -> dict[str, NextCase]:
     """Every strategy by name, the default first."""
-    return {name: NextCase(name, choosers) for name in sorted(STRATEGIES, key=lambda name: name != "default")}
+    return {name: NextCase(name, choosers, unasked) for name in sorted(STRATEGIES, key=lambda name: name != "default")}
+
+
+def next_case(
+    choosers: Mapping[str, Chooser], unasked: UnaskedScoring, task: str, strategy: str, seed: int | None = None
+) -> dict[str, Any]:
+    """The next case by the scores there are; for a strategy that reads them, scoring goes on afterwards.
+
+    Raises:
+        UnknownNameError: there is no such task.
+        UnsuitableInputError: see :meth:`.Chooser.next_case`.
+    """
+    found = chooser_of(choosers, task).next_case(strategy, seed)
+    if strategy != "random":
+        unasked.start(task)
+    return found
 
 
 def chooser_of(choosers: Mapping[str, Chooser], task: str) -> Chooser:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from liver_models.errors import UnsuitableInputError
+from liver_models.learning.device import choose_device
 
 from ..guards import check_name
 
@@ -77,12 +78,14 @@ class TrainOptions:
             settle: Of the method.
             former: What this gave for the run that goes on; None for a new one.
         Raises:
-            UnsuitableInputError: the method cannot use a value, or it differs from the former in one of :data:`FIXED`.
+            UnsuitableInputError: the method cannot use a value, it differs from the former in one of :data:`FIXED`, or
+                this machine has no such device.
         """
         named = {key: value for key, value in asdict(self).items() if value is not None and key != "resume"}
         found = {**(former or {}), **named}
         cases = found.pop("cases", None)
         found = {**settle(found), "cases": None if cases is None else list(cases)}
+        choose_device(found.get("device") or "auto")
         for key in FIXED if former is not None else ():
             if found.get(key) != former.get(key):
                 raise UnsuitableInputError(

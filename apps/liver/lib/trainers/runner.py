@@ -25,9 +25,14 @@ POLL_S = 1.0
 
 
 class TrainingRunner:
-    """One training process at a time, for every trainer of the server."""
+    """One training process at a time, for every trainer of the server.
 
-    def __init__(self):
+    Args:
+        free: Called with the task after its training has ended and was dealt with.
+    """
+
+    def __init__(self, free: Callable[[str], None] = lambda task: None):
+        self._free = free
         self.lock = threading.RLock()
         """Held while a training begins and while its end is dealt with."""
         self._run: _Run | None = None
@@ -69,7 +74,8 @@ class TrainingRunner:
             try:
                 ended(*ending)
             finally:
-                self._run = None
+                name, self._run = self._run.name, None
+        self._free(name)
 
     def stop(self, name: str, reason: str = "stopped", grace_s: float = GRACE_S) -> None:
         """End the training of a task, if one runs, and wait until that is dealt with."""
