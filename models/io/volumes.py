@@ -12,6 +12,8 @@ import numpy as np
 from ..errors import UnsuitableInputError
 from .files import read_bytes, write_atomically
 from .nifti import load_nifti, read_json, stem_of
+from .nrrd_file import SUFFIX as NRRD_SUFFIX
+from .nrrd_file import load_nrrd
 
 _SAME_PLACE = 0.01
 """How far a voxel of a mask may lie from that of the image, fraction of the smallest voxel side."""
@@ -51,7 +53,7 @@ def write_volume(path: Path | str, array_xyz: np.ndarray, affine: np.ndarray) ->
 
 
 def read_volume(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
-    """Read a NIfTI volume.
+    """Read a NIfTI or NRRD volume.
 
     Returns:
         The array, shape (x, y, z), in the type it is stored in (float32 or uint8 for our own files), and its affine.
@@ -59,6 +61,8 @@ def read_volume(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
         UnsuitableInputError: the file is cut short, or is no single volume.
     """
     path = Path(path)
+    if path.name.lower().endswith(NRRD_SUFFIX):
+        return load_nrrd(read_bytes(path), path.name)
     image = load_nifti(read_bytes(path), path.name)
     array = np.asanyarray(image.dataobj)
     while array.ndim > 3 and array.shape[-1] == 1:
@@ -76,7 +80,7 @@ def read_mask(path: Path | str, shape: tuple[int, ...], affine: np.ndarray) -> d
     A mask that was stored with its axes swapped or flipped but covers the same voxels is turned to the images' order.
 
     Args:
-        path: NIfTI label volume, whole numbers, 0 is outside. A JSON beside it (same name) may name the labels:
+        path: NIfTI or NRRD label volume, whole numbers, 0 is outside. A JSON beside it (same name) may name the labels:
             ``{"liver": 1, "spleen": 2}`` or ``{"1": "liver"}``.
         shape: Of the images it belongs to, (x, y, z).
         affine: Of those images, index to world millimetres, RAS+, shape (4, 4).
@@ -123,7 +127,7 @@ def _turned(array: np.ndarray, affine: np.ndarray, target: np.ndarray) -> tuple[
 
 
 def _label_names(path: Path) -> dict[int, str]:
-    sidecar = path.with_name(f"{stem_of(path)}.json")
+    sidecar = path.with_name(f"{stem_of(path) or path.stem}.json")
     if not sidecar.is_file():
         return {}
     names: dict[int, str] = {}

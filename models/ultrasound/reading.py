@@ -146,7 +146,7 @@ def read_picture_region(path: Path | str, shape: tuple[int, int]) -> np.ndarray:
     """A reader's region of a picture from a label volume, every label taken together, shape (rows, columns), bool.
 
     Args:
-        path: NIfTI of columns x rows x 1 pixels; its position is not compared, as pictures have none.
+        path: NIfTI or NRRD of columns x rows x 1 pixels; its position is not compared, as pictures have none.
         shape: Rows and columns of the picture.
     Raises:
         UnsuitableInputError: another size, empty, or no volume.
