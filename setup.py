@@ -11,6 +11,7 @@ README = HERE / "README.md"
 
 # What the library and the command line need. requirements.lock holds the exact versions known to work.
 REQUIRED = [
+    "highdicom>=0.28",
     "matplotlib>=3.9",
     "monai==1.6.1",
     "nibabel>=5.3",
@@ -39,7 +40,6 @@ SERVER = [
     "filelock",
     "girder-client",
     "google-auth",
-    "highdicom",
     "httpx",
     "itk-io",
     "passlib",

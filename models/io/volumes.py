@@ -89,29 +89,50 @@ def read_mask(path: Path | str, shape: tuple[int, ...], affine: np.ndarray) -> d
     Raises:
         UnsuitableInputError: other geometry than the images', empty, or not a label volume.
     """
+    labels = read_labels(path, shape, affine)
+    names = _label_names(Path(path))
+    values = [int(value) for value in np.unique(labels) if value > 0]
+    return {names.get(value, f"roi_{value}"): labels == value for value in values}
+
+
+def read_labels(path: Path | str, shape: tuple[int, ...], affine: np.ndarray | None) -> np.ndarray:
+    """The labels of a volume in the order of the images' axes, shape (x, y, z); 0 is outside.
+
+    Args:
+        path: NIfTI or NRRD label volume.
+        shape: Of the images it belongs to, (x, y, z).
+        affine: Of those images, index to world millimetres, RAS+; None: pictures, whose place is not compared.
+    Raises:
+        UnsuitableInputError: other geometry than the images', empty, or not a label volume.
+    """
     path = Path(path)
-    labels, found_affine = _turned(*read_volume(path), affine)
+    labels, found_affine = read_volume(path)
+    if affine is not None:
+        labels, found_affine = _turned(labels, found_affine, affine)
     if labels.shape != shape:
         raise UnsuitableInputError(
             f"A mask needs the matrix of the images, {_size(shape)}; '{path.name}' has {_size(labels.shape)}. Draw it "
             "on these images or resample it."
         )
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
-    distance = np.linalg.norm(((found_affine - affine) @ corners)[:3], axis=0).max()
-    if not distance <= _SAME_PLACE * np.linalg.norm(affine[:3, :3], axis=0).min():
-        raise UnsuitableInputError(
-            f"A mask needs the position and orientation of the images; '{path.name}' lies up to {distance:.3g} mm from "
-            "them. Draw it on these images or resample it."
-        )
+    if affine is not None:
+        _check_place(path.name, shape, found_affine, affine)
     if not np.all(np.isfinite(labels)) or np.any(labels != np.round(labels)) or np.any(labels < 0):
         raise UnsuitableInputError(f"A mask needs whole numbers from 0; '{path.name}' holds others. Save it as labels.")
-    values = [int(value) for value in np.unique(labels) if value > 0]
-    if not values:
+    if not np.any(labels > 0):
         raise UnsuitableInputError(
             f"A mask needs at least one voxel; '{path.name}' is empty. Draw a region of interest."
         )
-    names = _label_names(path)
-    return {names.get(value, f"roi_{value}"): labels == value for value in values}
+    return labels
+
+
+def _check_place(name: str, shape: tuple[int, ...], found: np.ndarray, affine: np.ndarray) -> None:
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
+    distance = np.linalg.norm(((found - affine) @ corners)[:3], axis=0).max()
+    if not distance <= _SAME_PLACE * np.linalg.norm(affine[:3, :3], axis=0).min():
+        raise UnsuitableInputError(
+            f"A mask needs the position and orientation of the images; '{name}' lies up to {distance:.3g} mm from "
+            "them. Draw it on these images or resample it."
+        )
 
 
 def _turned(array: np.ndarray, affine: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

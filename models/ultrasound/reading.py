@@ -18,9 +18,6 @@ from .elastography import check_stiffness, stiffness_map
 from .subject import ImagePair, UltrasoundSubject
 from .tissue import tissue_mask
 
-PICTURE_AFFINE = np.diag((-1.0, -1.0, 1.0, 1.0))
-"""Index (column, row, 0) of a picture to RAS+: it lies in LPS with pixels of 1 mm, as 3D Slicer reads it."""
-
 
 @dataclass(frozen=True)
 class Cohort(Sequence):
