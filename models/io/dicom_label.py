@@ -260,13 +260,24 @@ def _region_bytes(dataset: Dataset, modality: str) -> bytes:
         if modality == "MR":
             volume = segmentation.get_volume(combine_segments=True)
             array, affine = volume.array.transpose(2, 1, 0), LPS_TO_RAS @ volume.affine[:, [2, 1, 0, 3]]
+            if np.linalg.det(affine[:3, :3]) < 0:  # Slices go along their normal, as those of the images do.
+                array, affine = array[:, :, ::-1], affine @ _last_slice_first(array.shape[2])
         else:
             frames = segmentation.pixel_array.reshape(-1, dataset.Rows, dataset.Columns)
-            groups = [item.SegmentIdentificationSequence[0] for item in dataset.PerFrameFunctionalGroupsSequence]
-            numbers = np.array([group.ReferencedSegmentNumber for group in groups])
+            # What all frames share, as the segment where there is one, stands in one place for all.
+            shared = dataset.SharedFunctionalGroupsSequence[0]
+            groups = [item.get("SegmentIdentificationSequence") for item in dataset.PerFrameFunctionalGroupsSequence]
+            groups = [group or shared.SegmentIdentificationSequence for group in groups]
+            numbers = np.array([group[0].ReferencedSegmentNumber for group in groups])
             array = (frames * numbers[:, None, None]).max(axis=0).T[:, :, None]
             affine = PICTURE_AFFINE
     return volume_bytes(np.asarray(values, dtype=np.int32)[array], affine)
+
+
+def _last_slice_first(n_slices: int) -> np.ndarray:
+    flipped = np.diag([1.0, 1.0, -1.0, 1.0])
+    flipped[2, 3] = n_slices - 1
+    return flipped
 
 
 def _name_frame(dataset: Dataset, storage: UID, frame: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from liver_models.errors import UnsuitableInputError
 
 from ..datastore import LiverDatastore
-from ..failures import ComputationError, ServerBusyError
+from ..failures import ComputationError, ServerBusyError, StoreError
 from ..published import PublishedWeights
 from ..worker import Worker
 from .book import ScoreBook
@@ -144,14 +144,18 @@ class Chooser:
                 self._score_one(case_id, version)
                 self._done += 1
             self._message = "Every unlabelled case is scored by the weights in use."
-        except UnsuitableInputError as error:
+        except (UnsuitableInputError, StoreError) as error:
             self._message = str(error)
         except Exception:
             logger.exception("Scoring failed.")
             self._message = "Scoring failed through a defect of ours; the server's log says more."
 
     def _score_one(self, case_id: str, version: int) -> None:
-        source = Path(self._datastore.get_image_uri(case_id))
+        try:
+            source = Path(self._datastore.get_image_uri(case_id))
+        except UnsuitableInputError as error:
+            self._book.put(case_id, version, 0, {"refused": str(error)})
+            return
         if not source.is_file():
             return
         stamp = source.stat().st_mtime_ns
