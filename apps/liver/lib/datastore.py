@@ -49,16 +49,18 @@ STOCK_SEARCH = {"Modality": "CT"}
 def open_datastore(studies: str) -> LiverDatastore:
     """The datastore at a place: a folder, or the address of a DICOMweb server such as Orthanc's.
 
-    MONAI Label's settings hold the user, the password and what is searched for; its default of CT means no filter here.
+    MONAI Label's settings hold the user, the password, what is searched for (its default of CT means no filter here)
+    and how long a list may be kept.
     """
     if not is_address(studies):
         return LiverDatastore(studies)
-    from .dicomweb import DicomWebDatastore
+    from .dicomweb import LOOK_EVERY_S, DicomWebDatastore
     from .dicomweb_client import StoreClient
 
     client = StoreClient(studies, settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD)
     search = {key: str(value) for key, value in settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER.items()}
-    return DicomWebDatastore(client, site_folder(studies), {} if search == STOCK_SEARCH else search)
+    look_every_s = min(LOOK_EVERY_S, settings.MONAI_LABEL_DICOMWEB_CACHE_EXPIRY)
+    return DicomWebDatastore(client, site_folder(studies), {} if search == STOCK_SEARCH else search, look_every_s)
 
 
 def is_address(studies: str) -> bool:
