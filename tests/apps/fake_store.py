@@ -22,7 +22,7 @@ class FakeStore:
 
     Faults: ``""`` none, ``status:N`` every request answered N, ``page`` a web page for every search, ``half`` the last
     image of a series is not delivered, ``cut`` the connection ends within a series, ``refuse`` takes no object,
-    ``hang`` no reply.
+    ``refuse once`` takes not the next one, ``hang`` no reply.
     """
 
     def __init__(self):
@@ -76,7 +76,8 @@ class FakeStore:
                     return
                 mark = b"--" + re.search(r'boundary="?([^";]+)', self.headers["Content-Type"])[1].encode()
                 parts = [part.split(b"\r\n\r\n", 1)[1][:-2] for part in body.split(mark)[1:-1]]
-                if store.fault == "refuse":
+                if store.fault in ("refuse", "refuse once"):
+                    store.fault = store.fault.removesuffix("refuse once")
                     item = Dataset()
                     item.FailureReason = 272
                     item.ReferencedSOPInstanceUID = "1.2"

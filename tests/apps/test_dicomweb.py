@@ -13,11 +13,13 @@ from remote_studies import draw_region, write_mri, write_ultrasound
 from stored_labels import answer
 
 from liver_apps.liver.lib import dicomweb_client
+from liver_apps.liver.lib.activelearning.chooser import Chooser
 from liver_apps.liver.lib.cases import listed_cases
 from liver_apps.liver.lib.dicomweb import DicomWebDatastore
 from liver_apps.liver.lib.dicomweb_client import StoreClient
 from liver_apps.liver.lib.failures import StoreError, StoreRefusedError, StoreUnreachableError, UnknownNameError
 from liver_apps.liver.lib.layout import ANSWER, REGION
+from liver_apps.liver.lib.published import PublishedWeights
 from liver_models.errors import UnsuitableInputError
 
 
@@ -170,6 +172,30 @@ def test_a_removed_label_is_gone_on_every_server_and_computed_maps_stay_here(rem
     assert shown(here, picture) == [] and len(remote.files) == n_objects
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_every_server_comes_to_the_same_labels_in_whatever_order_they_arrive(remote, opened, picture, tmp_path, seed):
+    here = opened("here")
+    (tmp_path / "a.label.json").write_bytes(answer(False, "ben"))
+    for shift, reader in enumerate(("anna", "ben", "cleo")):
+        saved(here, picture, tmp_path / "r.nii.gz", reader, shift=shift * 10)
+    here.save_label(picture, str(tmp_path / "a.label.json"), "final", {})
+    here.remove_label(picture, "final", REGION)
+    saved(here, picture, tmp_path / "r.nii.gz", "anna", shift=5)
+    here.reopen(picture)
+    saved(here, picture, tmp_path / "r.nii.gz", "ben", shift=25)
+    images = {uid: one for uid, one in remote.files.items() if one[0].Modality == "US"}
+    labels = [one for one in remote.files.items() if one[0] not in images]
+    assert len(labels) == 8
+    remote.files = dict(images)
+    there = opened("there")
+    for k in np.random.default_rng(seed).permutation(len(labels)):
+        remote.files |= [labels[k]]
+        there.refresh()
+    assert shown(there, picture) == shown(here, picture) == [("final", REGION, "ben")]
+    assert there.disagreements() == here.disagreements()
+    assert there.disagreements()[0]["readers"] == ["anna", "ben"]
+
+
 def test_a_lost_cache_is_made_again_from_the_store(remote, opened, picture, tmp_path):
     here = opened("a")
     saved(here, picture, tmp_path / "r.nii.gz", "anna")
@@ -247,7 +273,7 @@ def test_a_store_that_is_not_there_is_named(tmp_path):
     ("fault", "kind", "sentence"),
     [
         ("half", StoreUnreachableError, "delivered 1 of 2 images of a series. Try again; nothing was kept"),
-        ("cut", StoreError, "needs to answer; it does not|delivered . of 2 images"),
+        ("cut", StoreError, r"it does not \(the connection ended\)|delivered . of 2 images"),
         ("status:500", StoreUnreachableError, "it failed with 500"),
     ],
 )
@@ -306,6 +332,50 @@ def test_a_waiting_label_does_not_replace_one_that_was_drawn_later(remote, opene
     for store in (here, there):
         assert shown(store, picture) == [("final", REGION, "ben")]
         assert store.disagreements()[0]["readers"] == ["anna", "ben"]
+
+
+def test_a_waiting_label_that_is_refused_does_not_hold_up_the_next(remote, opened, picture, tmp_path):
+    store = opened()
+    store.case_source(picture)
+    remote.fault = "status:503"
+    saved(store, picture, tmp_path / "r.nii.gz", "anna")
+    saved(store, picture, tmp_path / "r.nii.gz", "ben", tag="second")
+    remote.fault = "refuse once"
+    store.refresh()
+    assert store.status()["store"]["n_labels_waiting"] == 1 and len(remote.of("SEG")) == 1
+    store.close()
+    assert opened().status()["store"]["n_labels_waiting"] == 0 and len(remote.of("SEG")) == 2
+
+
+def test_scoring_passes_over_a_study_of_no_use_and_ends_with_a_sentence_without_the_store(remote, opened, tmp_path):
+    cases = write_ultrasound(tmp_path / "us"), write_mri(tmp_path / "mri")
+    remote.send(tmp_path)
+    first_echo = {uid: one for uid, one in remote.files.items() if one[0].get("EchoNumbers", 1) == 1}
+    remote.files = first_echo
+    store, published = opened(), PublishedWeights(tmp_path / "models", "liver_roi")
+    chooser = Chooser("liver_roi", ScoresAll(), published, store)
+
+    def scored() -> str:
+        chooser.start_scoring()
+        chooser._thread.join(timeout=30)
+        return chooser.describe()["message"]
+
+    remote.fault = "status:503"
+    assert "needs to answer; it failed with 503" in scored()
+    remote.fault = ""
+    assert scored() == "Every unlabelled case is scored by the weights in use."
+    found = chooser.next_case("random", seed=0)
+    assert (found["id"], found["n_unlabelled"]) == (cases[0], 2)
+    saved(store, cases[0], tmp_path / "r.nii.gz")
+    found = chooser.next_case("random", seed=0)
+    assert found["id"] is None and "PDFF needs at least 3 echoes" in found["reason"]
+
+
+class ScoresAll:
+    """A worker that finds every case as uncertain."""
+
+    def run(self, job, source, *_):
+        return {"patient_id": source.name, "uncertainty": 0.5}
 
 
 def test_a_label_the_store_refuses_leaves_the_former_one(remote, opened, picture, tmp_path):

@@ -123,6 +123,16 @@ def test_an_answer_is_found_by_the_other_server(orthanc, stored, opened, tmp_pat
     assert [one["SeriesDescription"] for one in orthanc.series("SR")] == ["LiverLabel US answer final"]
 
 
+def test_an_object_that_is_sent_twice_is_stored_once(orthanc, stored, opened, tmp_path):
+    store = opened("a")
+    store.save_label(stored[2], str(draw_region(store, stored[2], tmp_path / "region.nii.gz")), "final", {})
+    (series,) = [one["SeriesInstanceUID"] for one in orthanc.series("SEG")]
+    found = [orthanc.dataset(f"/instances/{instance}/file") for instance in orthanc.call("/instances")]
+    (segmentation,) = [dataset for dataset in found if dataset.Modality == "SEG"]
+    StoreClient(orthanc.address, USER, PASSWORD).send(segmentation)
+    assert [one["SeriesInstanceUID"] for one in orthanc.series("SEG")] == [series]
+
+
 def test_wrong_credentials_are_told_and_lose_nothing(stored, opened):
     store = opened("a", password="wrong")
     with pytest.raises(StoreRefusedError, match=f"answered 401 to the user '{USER}'. Set MONAI_LABEL_DICOMWEB"):

@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from .dicomweb_client import StoreClient
 from .dicomweb_look import WatchedStore
 from .failures import StoreError, UnknownNameError
 from .label_names import known_suffix, reader_of
-from .layout import ANSWER_SUFFIX, IMAGES, LABEL_SUFFIXES, kind_of
+from .layout import ANSWER_SUFFIX, IMAGES, LABEL_SUFFIXES, LABELS, kind_of
 from .storing import plan
 
 logger = logging.getLogger(__name__)
@@ -169,11 +170,16 @@ class DicomWebDatastore(WatchedStore):
         """Remove what a case has under a tag here; at the store a mark says that it holds no longer.
 
         Raises:
-            StoreError: the case is not here and the store cannot be used.
+            StoreError: the case is not here and the store cannot be used, or it does not take the mark.
         """
         tag = plain(label_tag)
-        kinds = tuple(k for k in self._journal.labelled_kinds(label_id, tag) if kind in (None, k))
-        self._marked(label_id, tag, kinds, lambda: super(DicomWebDatastore, self).remove_label(label_id, tag, kind))
+        at_store = self._journal.labelled_kinds(label_id, tag)
+        self.see_new_files()
+        for entry in self._index.entries(LABELS, image=label_id, tag=tag):
+            if kind in (None, entry.kind):
+                kinds = (entry.kind,) if entry.kind in at_store else ()
+                remove = partial(super().remove_label, label_id, tag, entry.kind)
+                self._marked(label_id, tag, kinds, remove, entry.reader)
 
     def reopen(self, case_id: str, tag: str = FINAL) -> list[str]:
         """As :meth:`.LiverDatastore.reopen`, on every server of the store.
@@ -183,7 +189,7 @@ class DicomWebDatastore(WatchedStore):
             StoreError: the case is not here and the store cannot be used, or it does not take the mark.
         """
         kinds = tuple(sorted({entry.kind for entry in self.labels_of(case_id) if entry.tag == tag}))
-        return self._marked(case_id, tag, kinds, lambda: super(DicomWebDatastore, self).reopen(case_id, tag))
+        return self._marked(case_id, tag, kinds, partial(super().reopen, case_id, tag))
 
     def status(self) -> dict[str, Any]:
         """As :meth:`.Catalogue.status`, with how the store is."""
@@ -241,11 +247,13 @@ class DicomWebDatastore(WatchedStore):
         # DICOM knows microseconds.
         return LabelNote(case.modality, what, tag, reader, round(time.time(), 6))
 
-    def _marked(self, image_id: str, tag: str, kinds: tuple[str, ...], change: Callable[[], Any]) -> Any:
-        """Change what is here once the store was told, or the mark waits."""
+    def _marked(
+        self, image_id: str, tag: str, kinds: tuple[str, ...], change: Callable[[], Any], removed_of: str = ""
+    ) -> Any:
+        """Change what is here once the store was told, or the mark waits; it names the reader of a removed label."""
         if not kinds:
             return change()
-        note = self._note(image_id, REOPENED, tag)
+        note = self._note(image_id, REOPENED, tag, removed_of)
         dataset = mark_object(load_case(self.case_source(image_id)), kinds, note)
         with self._delivered(dataset):
             done = change()

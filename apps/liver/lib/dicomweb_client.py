@@ -222,8 +222,13 @@ def _cause(error: Exception) -> str:
     """The reason without addresses and objects' names."""
     if isinstance(error, requests.Timeout):
         return "no reply in time"
-    while error.__cause__ is not None or error.args and isinstance(error.args[0], Exception):
-        error = error.__cause__ or error.args[0]
-    reason = getattr(error, "reason", None) or error
-    text = getattr(reason, "strerror", None) or str(reason).rpartition(": ")[2]
-    return text if isinstance(text, str) and text else type(error).__name__
+    waiting, seen = [error], set()
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, OSError) and one.strerror:
+            return one.strerror
+        if id(one) not in seen:
+            seen.add(id(one))
+            within = (one.__cause__, getattr(one, "reason", None), *one.args)
+            waiting += [item for item in within if isinstance(item, Exception)]
+    return "the connection ended"

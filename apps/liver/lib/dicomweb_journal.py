@@ -113,11 +113,8 @@ class Journal:
         return bool(self._rows(query, image, note.tag, kind, note.time_s))
 
     def has_later_of_reader(self, image: str, note: LabelNote, kind: str) -> bool:
-        """True when the same reader's label is later."""
-        query = (
-            "SELECT 1 FROM events WHERE image = ? AND tag = ? AND kind = ? AND time_s > ? AND reader = ? "
-            "AND NOT is_mark LIMIT 1"
-        )
+        """True when the same reader's label is later, or its removal, whose mark names the reader."""
+        query = "SELECT 1 FROM events WHERE image = ? AND tag = ? AND kind = ? AND time_s > ? AND reader = ? LIMIT 1"
         return bool(self._rows(query, image, note.tag, kind, note.time_s, note.reader))
 
     def labelled_kinds(self, image: str, tag: str) -> tuple[str, ...]:

@@ -145,6 +145,8 @@ class WatchedStore(LiverDatastore):
             with self._index.lock:
                 entries = self._index.entries(LABELS, image=image, tag=note.tag)
                 self._store.set_aside([entry for entry in entries if entry.kind in kinds])
+                if note.reader:
+                    self._forget_reader(image, stored)
             self._journal.add(one.uid, image, note, stored.reopened, is_mark=True)
             return
         kind = note.what
@@ -157,3 +159,11 @@ class WatchedStore(LiverDatastore):
         planned = [plan(table, stored.content, info, stored_at_s=note.time_s, **named) for table in tables]
         self._store.write(planned, lambda: self._known(image))
         self._journal.add(one.uid, image, note, (kind,), is_mark=False)
+
+    def _forget_reader(self, image: str, removed: StoredObject) -> None:
+        """Remove the own copy of a reader whose label was removed, unless a later one is there."""
+        note = removed.note
+        for kind in removed.reopened:
+            if not self._journal.has_later_of_reader(image, note, kind):
+                named = {"image": image, "tag": note.tag, "kind": kind, "reader": note.reader}
+                self._store.remove(READER_LABELS, self._index.entries(READER_LABELS, **named))

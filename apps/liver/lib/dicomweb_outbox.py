@@ -27,6 +27,7 @@ class Outbox:
 
     def __init__(self, folder: Path, client: StoreClient):
         self._folder, self._client = folder, client
+        self._refused: set[Path] = set()
 
     def deliver(self, dataset: Dataset) -> None:
         """Send an object, or keep it until the store answers.
@@ -44,16 +45,19 @@ class Outbox:
             logger.warning("A label waits to be sent: %s", error)
 
     def send_waiting(self) -> None:
-        """Send what waits, oldest first.
+        """Send what waits, oldest first; what the store refused is tried again after a restart only.
 
         Raises:
             StoreUnreachableError: the store still does not answer.
         """
         for path in self._files():
+            if path in self._refused:
+                continue
             try:
                 self._client.send(pydicom.dcmread(path))
             except StoreRefusedError as error:
                 logger.warning("A label that waits was refused: %s", error)
+                self._refused.add(path)
                 continue
             path.unlink(missing_ok=True)
 
