@@ -64,14 +64,14 @@ class LabelNote:
         Raises:
             UnsuitableInputError: a tag or a reader's name too long for DICOM.
         """
-        text = f"{DESCRIPTION_START}{self.modality} {self.what} {self.tag}"
-        if len(text) > _LONGEST or len(self.reader) >= _LONGEST:
-            longest = _LONGEST - len(text) + len(self.tag)
+        # A tag that a label may have, a mark may have too.
+        longest = _LONGEST - len(f"{DESCRIPTION_START}{self.modality} {REOPENED} ")
+        if len(self.tag) > longest or len(self.reader) >= _LONGEST:
             raise UnsuitableInputError(
                 f"A label in a DICOMweb store needs a tag of up to {longest} and a reader's name of up to "
                 f"{_LONGEST - 1} characters; found {len(self.tag)} and {len(self.reader)}. Shorten it."
             )
-        return text
+        return f"{DESCRIPTION_START}{self.modality} {self.what} {self.tag}"
 
 
 @dataclass(frozen=True)

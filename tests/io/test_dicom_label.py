@@ -130,8 +130,8 @@ def test_a_patient_is_not_named_in_a_warning(tmp_path):
 def test_what_dicom_cannot_hold_or_what_is_not_ours_is_refused(tmp_path):
     shape, affine = GEOMETRIES["oblique"]
     case = mri_case(tmp_path, shape, affine)
-    with pytest.raises(UnsuitableInputError, match="tag of up to 43 and a reader's name of up to 63 .*found 47 and 4"):
-        text_object(case, "{}", LabelNote("MR", "answer", "t" * 47, "anna", TIME_S))
+    with pytest.raises(UnsuitableInputError, match="tag of up to 41 and a reader's name of up to 63 .*found 42 and 4"):
+        text_object(case, "{}", LabelNote("MR", "answer", "t" * 42, "anna", TIME_S))
     write_volume(tmp_path / "empty.nii.gz", np.zeros(shape), affine)
     with pytest.raises(UnsuitableInputError, match="at least one voxel; 'empty.nii.gz' is empty"):
         region_object(case, tmp_path / "empty.nii.gz", NOTE)

@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -99,10 +100,13 @@ class WatchedStore(LiverDatastore):
     def _see_cases(self) -> None:
         found: dict[str, RemoteCase] = {}
         for modality in self._modalities:
+            studies: dict[str, dict[str, int]] = defaultdict(dict)
             for one in self._client.series(modality, **self._search):
-                image = f"{modality.lower()}-{one.study}"
-                case = found.setdefault(image, RemoteCase(image, one.study, modality, {}))
-                case.series[one.uid] = one.n_images  # type: ignore[index]
+                studies[one.study][one.uid] = one.n_images
+            cases = [
+                RemoteCase(_case_id(modality, study), study, modality, series) for study, series in studies.items()
+            ]
+            found |= {case.image: case for case in cases}
         known = self._journal.cases()
         self._journal.put_listed([c for i, c in found.items() if i not in known or known[i].series != c.series])
         for image in found:
@@ -123,7 +127,7 @@ class WatchedStore(LiverDatastore):
                 told = described(one.description)
                 if told is None or one.uid in self._own or self._journal.knows(one.uid):
                     continue
-                if self._journal.case(f"{told[0].lower()}-{one.study}") is not None:
+                if self._journal.case(_case_id(told[0], one.study)) is not None:
                     new += [(one, stored) for stored in self._read(one)]
         for one, stored in sorted(new, key=lambda item: item[1].note.time_s):
             self._apply(one, stored)
@@ -139,7 +143,7 @@ class WatchedStore(LiverDatastore):
     def _apply(self, one: RemoteSeries, stored: StoredObject) -> None:
         """Enter a label or mark of another server; what came later than it stays."""
         note = stored.note
-        image = f"{note.modality.lower()}-{one.study}"
+        image = _case_id(note.modality, one.study)
         if note.what == REOPENED:
             kinds = tuple(kind for kind in stored.reopened if not self._journal.has_later(image, note, kind))
             with self._index.lock:
@@ -167,3 +171,8 @@ class WatchedStore(LiverDatastore):
             if not self._journal.has_later_of_reader(image, note, kind):
                 named = {"image": image, "tag": note.tag, "kind": kind, "reader": note.reader}
                 self._store.remove(READER_LABELS, self._index.entries(READER_LABELS, **named))
+
+
+def _case_id(modality: str, study: str) -> str:
+    """The same on every server."""
+    return f"{modality.lower()}-{study}"
