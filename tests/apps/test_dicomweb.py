@@ -455,3 +455,34 @@ def test_a_server_looks_at_the_store_by_itself(remote, opened, picture, tmp_path
     while there.get_unlabeled_images() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert shown(there, picture) == [("final", REGION, "anna")]
+
+
+def test_a_store_that_does_not_answer_is_503_and_one_that_refuses_502():
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from liver_apps.liver.lib import errors
+
+    app = FastAPI()
+    errors.install(app)
+
+    @app.get("/{kind}")
+    def fail(kind: str):
+        raise {"down": StoreUnreachableError, "refused": StoreRefusedError}[kind]("One sentence.")
+
+    client = TestClient(app)
+    down, refused = client.get("/down"), client.get("/refused")
+    assert (down.status_code, down.json(), down.headers["retry-after"]) == (503, {"detail": "One sentence."}, "30")
+    assert (refused.status_code, refused.json()) == (502, {"detail": "One sentence."})
+
+
+def test_serve_hands_the_address_of_a_store_on_and_makes_no_folder(tmp_path, monkeypatch):
+    from liver_models.__main__ import main
+
+    called = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.execve", lambda program, command, environment: called.append(command))
+    main(["serve", "--studies", "http://127.0.0.1:8042/dicom-web"])
+    (command,) = called
+    assert command[command.index("--studies") + 1] == "http://127.0.0.1:8042/dicom-web"
+    assert not list(tmp_path.iterdir())
