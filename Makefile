@@ -63,7 +63,7 @@ test-slow: wheel ## the tests that take long
 test-real: wheel ## the tests on public cases; needs LIVERLABEL_DATA
 	@$(ALONE) -m real
 
-test-system: wheel ## the tests that need dcm2niix or Chromium
+test-system: wheel ## the tests that need dcm2niix, Chromium or Orthanc
 	@$(ALONE) -m system
 
 test-gpu: wheel ## the tests that need a CUDA device

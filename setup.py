@@ -11,6 +11,7 @@ README = HERE / "README.md"
 
 # What the library and the command line need. requirements.lock holds the exact versions known to work.
 REQUIRED = [
+    "highdicom>=0.28",
     "matplotlib>=3.9",
     "monai==1.6.1",
     "nibabel>=5.3",
@@ -19,6 +20,7 @@ REQUIRED = [
     "openpyxl>=3.1",
     "pillow>=10",
     "PyMaxflow>=1.3.2",
+    "pynrrd>=1.1",
     "rich>=13",
     "safetensors>=0.5",
     "scikit-image>=0.24",
@@ -38,7 +40,6 @@ SERVER = [
     "filelock",
     "girder-client",
     "google-auth",
-    "highdicom",
     "httpx",
     "itk-io",
     "passlib",
@@ -46,7 +47,6 @@ SERVER = [
     "pydantic-settings",
     "pyjwt",
     "pynetdicom>=3",
-    "pynrrd",
     "python-dotenv",
     "python-multipart",
     "pytorch-ignite",

@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 from monailabel.config import settings
@@ -63,9 +64,7 @@ class Launcher(Main):
                 "The server needs --app and --studies, for example: --app apps/liver --studies cases"
             )
         if "://" in args.studies:
-            raise UnusableOptionError(
-                f"--studies needs a folder; found {args.studies}. Import the images into a folder first."
-            )
+            args.studies = store_address(args.studies)
         if args.workers not in (None, 1):
             raise UnusableOptionError(f"The server runs as one process; found --workers {args.workers}. Leave it out.")
         args.app = str(app_folder(args.app))
@@ -115,6 +114,26 @@ def app_folder(named: str) -> Path:
     if not (folder / "main.py").is_file():
         raise UnusableOptionError(f"--app needs a folder with a main.py; found none in {named}. Try --app apps/liver.")
     return folder
+
+
+def store_address(named: str) -> str:
+    """The address of a DICOMweb store.
+
+    Raises:
+        UnusableOptionError: another protocol, no host, or a password in it, which every log would show.
+    """
+    parts = urlsplit(named)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UnusableOptionError(
+            "--studies needs a folder, or the address of a DICOMweb store such as http://127.0.0.1:8042/dicom-web; "
+            f"found {parts.scheme}://{parts.hostname or ''}."
+        )
+    if parts.username is not None or parts.query or parts.fragment:
+        raise UnusableOptionError(
+            "--studies needs an address without a user, a password or a query. Set MONAI_LABEL_DICOMWEB_USERNAME and "
+            "MONAI_LABEL_DICOMWEB_PASSWORD."
+        )
+    return named.rstrip("/")
 
 
 def studies_folder(named: str) -> Path:
@@ -184,7 +203,8 @@ def chosen_token(args: argparse.Namespace) -> str | None:
 
 def _export_settings(args: argparse.Namespace, token: str | None) -> None:
     """Tell the ASGI app, and processes MONAI Label starts, what to serve."""
-    args.studies = str(studies_folder(args.studies))
+    if "://" not in args.studies:
+        args.studies = str(studies_folder(args.studies))
     settings.MONAI_LABEL_APP_DIR = args.app
     settings.MONAI_LABEL_STUDIES = args.studies
     settings.MONAI_LABEL_SERVER_PORT = args.port
@@ -238,5 +258,8 @@ def _log_config(level: str) -> dict:
             "monailabel": {"level": "WARNING"},
             "monailabel.datastore": {"level": "ERROR"},
             "monailabel.utils": {"level": "ERROR"},
+            # They name studies and images by their UIDs.
+            "dicomweb_client": {"level": "WARNING"},
+            "highdicom": {"level": "WARNING"},
         },
     }

@@ -69,7 +69,7 @@ class LiverApp(MONAILabelApp):
 
     def init_datastore(self) -> Datastore:
         """The studies folder, or the DICOMweb server at that address."""
-        return open_datastore(self.studies, super().init_datastore)
+        return open_datastore(self.studies)
 
     def init_infers(self) -> dict[str, MapTask]:
         """The table of tasks."""

@@ -26,7 +26,10 @@ N_SAMPLE_RATS, SAMPLE_SEED = 2, 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommand's options."""
     parser.add_argument(
-        "--studies", metavar="DIR", default="studies", help="folder of the cases (default: %(default)s)"
+        "--studies",
+        metavar="DIR",
+        default="studies",
+        help="folder of the cases, or address of a DICOMweb store (default: %(default)s)",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine only)")
     parser.add_argument("--port", type=int, default=8000, help="port (default: %(default)d)")
@@ -37,12 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make sample cases when there is nothing to serve, then become the server."""
-    studies = Path(args.studies).resolve()
+    is_store = "://" in args.studies
+    studies = args.studies if is_store else Path(args.studies).resolve()
     package = importlib.util.find_spec("liver_apps")
     if package is None:
         print("The server needs the package liver_apps. Install LiverLabel again: make serve.", file=sys.stderr)
         return 2
-    if is_empty(studies) and not args.no_samples:
+    if not is_store and is_empty(studies) and not args.no_samples:
         make_sample_cases(studies)
     app = Path(package.submodule_search_locations[0]) / "liver"
     command = [sys.executable, "-m", "liver_apps.entry", "start_server", "--app", str(app), "--studies", str(studies)]

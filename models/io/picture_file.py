@@ -13,6 +13,8 @@ from ..errors import UnsuitableInputError
 from .files import read_bytes
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+PICTURE_AFFINE = np.diag((-1.0, -1.0, 1.0, 1.0))
+"""Index (column, row, 0) of a picture to RAS+: it lies in LPS with pixels of 1 mm, as 3D Slicer reads it."""
 _LUMA = np.array([299, 587, 114])
 """Luma of ITU-R BT.601, per mille: that of YBR_FULL in DICOM."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .class_label import FINAL
 
-REGION_SUFFIXES = (".nii.gz", ".nii")
+REGION_SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 """Of a region that can be read."""
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from ..errors import UnsuitableInputError
 from .files import read_bytes, write_atomically
 from .nifti import load_nifti, read_json, stem_of
+from .nrrd_file import SUFFIX as NRRD_SUFFIX
+from .nrrd_file import load_nrrd
 
 _SAME_PLACE = 0.01
 """How far a voxel of a mask may lie from that of the image, fraction of the smallest voxel side."""
@@ -51,7 +53,7 @@ def write_volume(path: Path | str, array_xyz: np.ndarray, affine: np.ndarray) ->
 
 
 def read_volume(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
-    """Read a NIfTI volume.
+    """Read a NIfTI or NRRD volume.
 
     Returns:
         The array, shape (x, y, z), in the type it is stored in (float32 or uint8 for our own files), and its affine.
@@ -59,6 +61,8 @@ def read_volume(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
         UnsuitableInputError: the file is cut short, or is no single volume.
     """
     path = Path(path)
+    if path.name.lower().endswith(NRRD_SUFFIX):
+        return load_nrrd(read_bytes(path), path.name)
     image = load_nifti(read_bytes(path), path.name)
     array = np.asanyarray(image.dataobj)
     while array.ndim > 3 and array.shape[-1] == 1:
@@ -76,7 +80,7 @@ def read_mask(path: Path | str, shape: tuple[int, ...], affine: np.ndarray) -> d
     A mask that was stored with its axes swapped or flipped but covers the same voxels is turned to the images' order.
 
     Args:
-        path: NIfTI label volume, whole numbers, 0 is outside. A JSON beside it (same name) may name the labels:
+        path: NIfTI or NRRD label volume, whole numbers, 0 is outside. A JSON beside it (same name) may name the labels:
             ``{"liver": 1, "spleen": 2}`` or ``{"1": "liver"}``.
         shape: Of the images it belongs to, (x, y, z).
         affine: Of those images, index to world millimetres, RAS+, shape (4, 4).
@@ -85,37 +89,51 @@ def read_mask(path: Path | str, shape: tuple[int, ...], affine: np.ndarray) -> d
     Raises:
         UnsuitableInputError: other geometry than the images', empty, or not a label volume.
     """
-    path = Path(path)
     labels = read_labels(path, shape, affine)
-    values = [int(value) for value in np.unique(labels[labels > 0])]
-    names = _label_names(path)
+    names = _label_names(Path(path))
+    values = [int(value) for value in np.unique(labels) if value > 0]
     return {names.get(value, f"roi_{value}"): labels == value for value in values}
 
 
-def read_labels(path: Path | str, shape: tuple[int, ...], affine: np.ndarray) -> np.ndarray:
-    """The label of each voxel, shape (x, y, z); arguments and refusals as for :func:`read_mask`."""
+def read_labels(path: Path | str, shape: tuple[int, ...], affine: np.ndarray | None) -> np.ndarray:
+    """The labels of a volume in the order of the images' axes, shape (x, y, z); 0 is outside.
+
+    Args:
+        path: NIfTI or NRRD label volume.
+        shape: Of the images it belongs to, (x, y, z).
+        affine: Of those images, index to world millimetres, RAS+; None: pictures, whose place is not compared.
+    Raises:
+        UnsuitableInputError: other geometry than the images', empty, or not a label volume.
+    """
     path = Path(path)
-    labels, found_affine = _turned(*read_volume(path), affine)
+    labels, found_affine = read_volume(path)
+    if affine is not None:
+        labels, found_affine = _turned(labels, found_affine, affine)
     if labels.shape != shape:
         raise UnsuitableInputError(
             f"A mask needs the matrix of the images, {_size(shape)}; '{path.name}' has {_size(labels.shape)}. Draw it "
             "on these images or resample it."
         )
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
-    distance = np.linalg.norm(((found_affine - affine) @ corners)[:3], axis=0).max()
-    if not distance <= _SAME_PLACE * np.linalg.norm(affine[:3, :3], axis=0).min():
-        raise UnsuitableInputError(
-            f"A mask needs the position and orientation of the images; '{path.name}' lies up to {distance:.3g} mm from "
-            "them. Draw it on these images or resample it."
-        )
+    if affine is not None:
+        _check_place(path.name, shape, found_affine, affine)
     is_whole = labels.dtype.kind in "bui" or np.all(np.isfinite(labels)) and np.all(labels == np.round(labels))
     if not is_whole or labels.dtype.kind not in "bu" and np.any(labels < 0):
         raise UnsuitableInputError(f"A mask needs whole numbers from 0; '{path.name}' holds others. Save it as labels.")
-    if not (labels > 0).any():
+    if not np.any(labels > 0):
         raise UnsuitableInputError(
             f"A mask needs at least one voxel; '{path.name}' is empty. Draw a region of interest."
         )
     return labels
+
+
+def _check_place(name: str, shape: tuple[int, ...], found: np.ndarray, affine: np.ndarray) -> None:
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
+    distance = np.linalg.norm(((found - affine) @ corners)[:3], axis=0).max()
+    if not distance <= _SAME_PLACE * np.linalg.norm(affine[:3, :3], axis=0).min():
+        raise UnsuitableInputError(
+            f"A mask needs the position and orientation of the images; '{name}' lies up to {distance:.3g} mm from "
+            "them. Draw it on these images or resample it."
+        )
 
 
 def _turned(array: np.ndarray, affine: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +149,7 @@ def _turned(array: np.ndarray, affine: np.ndarray, target: np.ndarray) -> tuple[
 
 
 def _label_names(path: Path) -> dict[int, str]:
-    sidecar = path.with_name(f"{stem_of(path)}.json")
+    sidecar = path.with_name(f"{stem_of(path) or path.stem}.json")
     if not sidecar.is_file():
         return {}
     names: dict[int, str] = {}

@@ -11,11 +11,12 @@ import numpy as np
 from ..errors import UnsuitableInputError
 from ..io.case import CASE_SUFFIX, Case, load_case
 from ..io.cohort import case_source
+from ..io.picture_file import PICTURE_AFFINE
 from ..io.reading import read_study
 from ..io.study import MultiEchoStudy
 from ..io.ultrasound_folder import SourceImage, is_subject
 from ..io.volumes import read_labels
-from ..ultrasound.reading import PICTURE_AFFINE, read_picture_region, read_subject
+from ..ultrasound.reading import read_picture_region, read_subject
 from .region_image import RegionExample
 
 

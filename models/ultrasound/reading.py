@@ -18,9 +18,6 @@ from .elastography import check_stiffness, stiffness_map
 from .subject import ImagePair, UltrasoundSubject
 from .tissue import tissue_mask
 
-PICTURE_AFFINE = np.diag((-1.0, -1.0, 1.0, 1.0))
-"""Index (column, row, 0) of a picture to RAS+: it lies in LPS with pixels of 1 mm, as 3D Slicer reads it."""
-
 
 @dataclass(frozen=True)
 class Cohort(Sequence):
@@ -146,7 +143,7 @@ def read_picture_region(path: Path | str, shape: tuple[int, int]) -> np.ndarray:
     """A reader's region of a picture from a label volume, every label taken together, shape (rows, columns), bool.
 
     Args:
-        path: NIfTI of columns x rows x 1 pixels; its position is not compared, as pictures have none.
+        path: NIfTI or NRRD of columns x rows x 1 pixels; its position is not compared, as pictures have none.
         shape: Rows and columns of the picture.
     Raises:
         UnsuitableInputError: another size, empty, or no volume.

@@ -95,7 +95,8 @@ def test_the_defaults_are_loopback_and_no_page_of_the_web():
     "arguments, sentence",
     [
         (["--app", "apps/liver"], "needs --app and --studies"),
-        (["--app", "apps/liver", "--studies", "http://example.org/dicom"], "--studies needs a folder"),
+        (["--app", "apps/liver", "--studies", "ftp://example.org/dicom"], "DICOMweb store such as http://127.0.0.1"),
+        (["--app", "apps/liver", "--studies", "http://a:secret@example.org/"], "an address without a user, a password"),
         (["--app", "apps/liver", "--studies", "s", "--workers", "4"], "runs as one process; found --workers 4"),
         (["--app", "no/such", "--studies", "s"], "needs a folder with a main.py"),
     ],

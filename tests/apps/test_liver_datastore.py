@@ -309,12 +309,11 @@ def test_saving_looks_through_no_folder_that_only_the_server_changed(folder, ope
     assert store.get_labeled_images() == ["one", "two"] and looked == [("labels", "final")]
 
 
-def test_an_address_is_served_by_the_stock_class_and_a_folder_by_ours(tmp_path):
-    store = open_datastore(str(tmp_path / "new"), remote=lambda: pytest.fail("a folder"))
-    assert isinstance(store, LiverDatastore)
+def test_a_folder_is_served_as_it_is_and_an_address_from_a_cache_of_its_own(tmp_path, monkeypatch):
+    store = open_datastore(str(tmp_path / "new"))
+    assert type(store) is LiverDatastore
     store.close()
     assert site_folder(str(tmp_path)) == tmp_path
     assert site_folder("http://pacs:8042/dicom-web") != site_folder("http://other:8042/dicom-web")
-    assert open_datastore("http://127.0.0.1:8042/dicom-web", remote=lambda: "stock") == "stock"
-    with pytest.raises(UnsuitableInputError, match="folder of cases is needed"):
-        open_datastore("https://pacs/dicom-web")
+    monkeypatch.setattr("monailabel.config.settings.MONAI_LABEL_DICOMWEB_CACHE_PATH", str(tmp_path / "cache"))
+    assert site_folder("http://pacs:8042/dicom-web") == tmp_path / "cache" / "http_pacs_8042_dicom-web"

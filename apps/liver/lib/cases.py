@@ -20,7 +20,7 @@ MAP_NAMES = (*VOLUME_FIELDS, GRAD_CAM, REGION, MEASUREMENT_ROIS)
 def listed_cases(datastore: LiverDatastore) -> list[dict[str, Any]]:
     """Each case or image with what is stored beside it, by id.
 
-    ``is_simulated`` is None for a plain image, whose file does not say.
+    ``is_simulated`` is None where it is not known: for a plain image, and for a case that was not fetched yet.
     """
     listed = []
     for case_id, path, time_stamp, tags in datastore.listing():
@@ -42,6 +42,7 @@ def _is_simulated(path: str, _time_stamp: int) -> bool | None:
     """What the manifest says; None when it cannot be read, which measuring it will explain."""
     try:
         with open(path, encoding="utf-8") as opened:
-            return bool(json.load(opened).get("is_simulated", False))
+            said = json.load(opened).get("is_simulated", False)
+        return None if said is None else bool(said)
     except (OSError, ValueError, AttributeError):
         return None

@@ -40,6 +40,10 @@ class Catalogue(Datastore):
         """Ids of the cases and images."""
         return [row[0] for row in self._rows("SELECT image FROM images ORDER BY image")]
 
+    def cases_at_hand(self) -> list[str]:
+        """Ids of the cases that a training reads when none are named."""
+        return self.list_images()
+
     def listing(self) -> list[tuple[str, Path, int, list[str]]]:
         """Each case or image by id: its file, the file's time stamp in nanoseconds, and the tags of its labels."""
         tags: dict[str, set[str]] = {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from liver_models.errors import UnsuitableInputError
 from liver_models.io.case import CASE_SUFFIX, files_folder
 from liver_models.io.files import identifier, write_atomically
 from liver_models.io.regions import REGION_SUFFIXES
-from monailabel.interfaces.datastore import Datastore
+from monailabel.config import settings
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
 from .catalogue import FINAL, Catalogue, plain
@@ -44,22 +44,25 @@ from .verification import problems
 
 MAP_SUFFIX = ".nii.gz"
 NAME_FILE = ".liverlabel-datastore.json"
+STOCK_SEARCH = {"Modality": "CT"}
+"""MONAI Label's default of MONAI_LABEL_DICOMWEB_SEARCH_FILTER."""
 
 
-def open_datastore(studies: str, remote: Callable[[], Datastore] | None = None) -> Datastore:
+def open_datastore(studies: str) -> LiverDatastore:
     """The datastore at a place: a folder, or the address of a DICOMweb server such as Orthanc's.
 
-    Args:
-        studies: The folder or the address.
-        remote: Opens MONAI Label's own datastore of the address; needed for an address only.
-    Raises:
-        UnsuitableInputError: an address where only folders are served.
+    MONAI Label's settings hold the user, the password, what is searched for (its default of CT means no filter here)
+    and how long a list may be kept.
     """
     if not is_address(studies):
         return LiverDatastore(studies)
-    if remote is None:
-        raise UnsuitableInputError(f"A folder of cases is needed for --studies; found the address {studies}.")
-    return remote()
+    from .dicomweb import LOOK_EVERY_S, DicomWebDatastore
+    from .dicomweb_client import StoreClient
+
+    client = StoreClient(studies, settings.MONAI_LABEL_DICOMWEB_USERNAME, settings.MONAI_LABEL_DICOMWEB_PASSWORD)
+    search = {key: str(value) for key, value in settings.MONAI_LABEL_DICOMWEB_SEARCH_FILTER.items()}
+    look_every_s = min(LOOK_EVERY_S, settings.MONAI_LABEL_DICOMWEB_CACHE_EXPIRY)
+    return DicomWebDatastore(client, site_folder(studies), {} if search == STOCK_SEARCH else search, look_every_s)
 
 
 def is_address(studies: str) -> bool:
@@ -68,8 +71,11 @@ def is_address(studies: str) -> bool:
 
 
 def site_folder(studies: str) -> Path:
-    """Where the weights trained at this site lie: in the studies folder, or in the user's cache for an address."""
-    return Path.home() / ".cache" / "liverlabel" / identifier(str(studies)) if is_address(studies) else Path(studies)
+    """Where weights trained at this site lie, and what was fetched: the studies folder, or a cache for an address."""
+    if not is_address(studies):
+        return Path(studies)
+    cache = settings.MONAI_LABEL_DICOMWEB_CACHE_PATH.strip()
+    return (Path(cache) if cache else Path.home() / ".cache" / "liverlabel") / identifier(str(studies))
 
 
 class LiverDatastore(Catalogue):

@@ -16,7 +16,14 @@ from liver_models.io.files import cannot_write
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException, MONAILabelException
 from starlette.exceptions import HTTPException
 
-from .failures import ComputationError, ServerBusyError, TrainingRunningError, UnknownNameError
+from .failures import (
+    ComputationError,
+    ServerBusyError,
+    StoreRefusedError,
+    StoreUnreachableError,
+    TrainingRunningError,
+    UnknownNameError,
+)
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
@@ -68,6 +75,14 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(ServerBusyError)
     def busy(_: Request, error: ServerBusyError):
         return reply(503, str(error), **{"Retry-After": "10"})
+
+    @app.exception_handler(StoreUnreachableError)
+    def unreachable(_: Request, error: StoreUnreachableError):
+        return reply(503, str(error), **{"Retry-After": "30"})
+
+    @app.exception_handler(StoreRefusedError)
+    def refused(_: Request, error: StoreRefusedError):
+        return reply(502, str(error))
 
     @app.exception_handler(TrainingRunningError)
     def training(_: Request, error: TrainingRunningError):

@@ -15,3 +15,15 @@ class TrainingRunningError(RuntimeError):
 
 class ComputationError(RuntimeError):
     """The computation failed through a defect of ours or for want of memory. HTTP 500."""
+
+
+class StoreError(RuntimeError):
+    """The DICOMweb store cannot be used."""
+
+
+class StoreUnreachableError(StoreError):
+    """It does not answer now; later it may. HTTP 503."""
+
+
+class StoreRefusedError(StoreError):
+    """It answers and refuses, or is no such store. HTTP 502."""

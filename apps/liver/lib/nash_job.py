@@ -47,10 +47,11 @@ def predict_nash(
         UnsuitableInputError: the subject, the region, a parameter or the published weights cannot be used.
     """
     from liver_models.io.case import CASE_SUFFIX
+    from liver_models.io.picture_file import PICTURE_AFFINE
     from liver_models.io.volumes import write_volume
     from liver_models.ultrasound.fusion import FusionModel, predict
     from liver_models.ultrasound.nash_files import result_json
-    from liver_models.ultrasound.reading import PICTURE_AFFINE, read_subject
+    from liver_models.ultrasound.reading import read_subject
 
     refuse_unknown("fibrotic_nash", params, KNOWN_PARAMS)
     threshold = params.get("threshold", 0.5)

@@ -49,10 +49,20 @@ class _Staged:
     path: Path
 
 
-def plan(table: str, content: bytes, info: Mapping[str, Any], **named: str) -> Planned:
-    """A file to be stored now; ``named`` says its id, suffix and, for a label, its tag, kind and reader."""
+def plan(
+    table: str, content: bytes, info: Mapping[str, Any], *, stored_at_s: float | None = None, **named: str
+) -> Planned:
+    """A file to be stored.
+
+    Args:
+        table: Of the index.
+        content: Its bytes.
+        info: What is told of it.
+        stored_at_s: When it was stored elsewhere, seconds since 1970; None: now.
+        named: Its id, suffix and, for a label, its tag, kind and reader.
+    """
     entry = Entry(**named)
-    now = int(time.time())
+    now = int(time.time() if stored_at_s is None else stored_at_s)
     told = {**info, "ts": now, "name": entry.name}
     return Planned(table, replace(entry, info=told, ts=now, sha256=hashlib.sha256(content).hexdigest()), content)
 

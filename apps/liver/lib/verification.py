@@ -29,8 +29,9 @@ def problems(index: Index, layout: Layout, watch: FolderWatch, image_id: str | N
     with index.lock:
         stored = [(table, entry) for table in TABLES for entry in index.entries(table, **named)]
         for (path,) in index.read("SELECT path FROM gone"):
-            if image_id is None or path.rpartition("/")[2].startswith(f"{image_id}."):
-                found[path] = {"file": path, "id": path.rpartition("/")[2].partition(".")[0], "problem": GONE}
+            image = _image_of(path)
+            if image_id in (None, image):
+                found[path] = {"file": path, "id": image, "problem": GONE}
     for table, entry in stored:
         if (problem := _problem(index, layout, watch, table, entry)) is not None:
             path = layout.relative(table, entry)
@@ -73,3 +74,9 @@ def _problem(index: Index, layout: Layout, watch: FolderWatch, table: str, entry
 
 def _is_noted(index: Index, layout: Layout, table: str, entry: Entry) -> bool:
     return bool(index.read("SELECT 1 FROM gone WHERE path = ?", (layout.relative(table, entry),)))
+
+
+def _image_of(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    parts = split_name(name, is_label=bool(folder))
+    return parts[0] if parts else name

@@ -11,7 +11,7 @@ from typing import Any
 from liver_models.errors import UnsuitableInputError
 
 from ..datastore import LiverDatastore
-from ..failures import ComputationError, ServerBusyError
+from ..failures import ComputationError, ServerBusyError, StoreError
 from ..published import PublishedWeights
 from ..worker import Worker
 from .book import ScoreBook
@@ -59,11 +59,17 @@ class Chooser:
             "message": self._message,
         }
 
-    def start_scoring(self) -> dict[str, Any]:
-        """Score what is unlabelled and not scored by the weights in use, in the background; as :meth:`describe`."""
+    def start_scoring(self, of_every_case: bool = True) -> dict[str, Any]:
+        """Score what is unlabelled and not scored by the weights in use, in the background; as :meth:`describe`.
+
+        Args:
+            of_every_case: Also of those that have to be fetched from a store first.
+        """
         with self._lock:
             if not self._is_stopped and not self.is_scoring:
-                self._thread = threading.Thread(target=self._score, name=f"score-{self.task}", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._score, args=(of_every_case,), name=f"score-{self.task}", daemon=True
+                )
                 self._thread.start()
         return self.describe()
 
@@ -138,21 +144,24 @@ class Chooser:
         has = set(labelled)
         return labelled, [case_id for case_id in self._datastore.list_images() if case_id not in has]
 
-    def _score(self) -> None:
+    def _score(self, of_every_case: bool) -> None:
         try:
             scored_by = None
             while scored_by != (version := self._published.history()[-1]) and not self._is_stopped:
-                self._score_all(version)
+                self._score_all(version, of_every_case)
                 scored_by = version
-            self._message = "Every unlabelled case is scored by the weights in use."
-        except UnsuitableInputError as error:
+            which = "Every unlabelled case" if of_every_case else "Every unlabelled case at hand"
+            self._message = f"{which} is scored by the weights in use."
+        except (UnsuitableInputError, StoreError) as error:
             self._message = str(error)
         except Exception:
             logger.exception("Scoring failed.")
             self._message = "Scoring failed through a defect of ours; the server's log says more."
 
-    def _score_all(self, version: int) -> None:
+    def _score_all(self, version: int, of_every_case: bool) -> None:
         stored = {case_id: (path, stamp) for case_id, path, stamp, _ in self._datastore.listing()}
+        if not of_every_case:
+            stored = {case_id: stored[case_id] for case_id in self._datastore.cases_at_hand() if case_id in stored}
         unlabelled = [case_id for case_id in self._parts()[1] if case_id in stored]
         self._done, self._total, self._version, self._message = 0, len(unlabelled), version, "Scoring."
         for case_id in unlabelled:
@@ -162,10 +171,14 @@ class Chooser:
             self._done += 1
 
     def _score_one(self, case_id: str, source: Path, stamp: int, version: int) -> None:
-        if self.task == "pdff":
-            stamp = max(stamp, *map(_stamp, read_for_pdff(source)))
-        if self._book.is_current(case_id, version, stamp) or not source.is_file():
+        if not source.is_file() or self._book.is_current(case_id, version, self._newest(source, stamp)):
             return
+        try:
+            source = Path(self._datastore.get_image_uri(case_id))  # Fetched, where it lies in a store.
+        except UnsuitableInputError as error:
+            self._book.put(case_id, version, stamp, {"refused": str(error)})
+            return
+        stamp = self._newest(source, max(stamp, _stamp(source)))
         while not self._is_stopped:
             try:
                 content = self._worker.run(score_case, source, self.task, self._published.folder)
@@ -178,6 +191,10 @@ class Chooser:
                 return  # The worker logged it; the next scoring tries again.
             self._book.put(case_id, version, stamp, content)
             return
+
+    def _newest(self, source: Path, stamp: int) -> int:
+        """Time stamp of a case, or of what was measured in it if that is scored."""
+        return max(stamp, *map(_stamp, read_for_pdff(source))) if self.task == "pdff" else stamp
 
 
 def _stamp(path: Path | None) -> int:

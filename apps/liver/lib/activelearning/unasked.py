@@ -23,10 +23,10 @@ class UnaskedScoring:
         self._lock = threading.Lock()
 
     def start(self, task: str) -> None:
-        """Score what the weights in use have not seen, unless something else runs; returns at once."""
+        """Score what is at hand and the weights in use have not seen, unless something else runs; returns at once."""
         if not self._is_on or task not in self._choosers:
             return
         with self._lock:
             is_busy = self._trainings.running() is not None or any(one.is_scoring for one in self._choosers.values())
             if not is_busy:
-                self._choosers[task].start_scoring()
+                self._choosers[task].start_scoring(of_every_case=False)

@@ -169,7 +169,7 @@ class Trainer(TrainTask):
             id=uuid.uuid4().hex,
             message="The training runs.",
             options=options.settled(self._settle),
-            cases=options.cases or tuple(sorted(self._datastore.list_images())),
+            cases=options.cases or tuple(sorted(self._datastore.cases_at_hand())),
             start_version=self.published.history()[-1],
         )
 
