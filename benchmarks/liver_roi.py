@@ -22,6 +22,7 @@ from PIL import Image
 from server import ask, start
 
 from liver_models.io.importer import import_source
+from liver_models.io.picture_file import PICTURE_AFFINE
 from liver_models.io.volumes import volume_bytes
 from liver_models.learning.intervals import bootstrap_interval
 from liver_models.learning.overlap import dice
@@ -30,7 +31,6 @@ from liver_models.segmentation.region_options import ARCHITECTURE, RegionOptions
 from liver_models.segmentation.region_pictures import read_pictures
 from liver_models.segmentation.region_simulation import simulated_ultrasound
 from liver_models.segmentation.region_training import train_region
-from liver_models.ultrasound.reading import PICTURE_AFFINE
 from liver_models.weights import load_weights, pretrained_path
 
 QUESTION = "How well and how fast is the liver outlined, learnt and corrected?"
