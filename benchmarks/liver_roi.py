@@ -38,6 +38,8 @@ FRAMES = "ultrasound/ussim_real"
 SMALLEST = 0.02
 """Share of the frame; smaller livers are not tested on."""
 N_FRAMES, N_CLICKS = 40, 20
+READING_S = 15
+"""Time between asking for a case and training, seconds: a reader needs more for one outline."""
 
 
 def main():
@@ -147,6 +149,8 @@ def asked(address: str, place: Path, names: list[str]) -> dict:
     """A round of training and some clicks."""
     click = {"image": names[0], "params": {"foreground": [[80, 80, 0]]}}
     first = timed(lambda: ask(address, "/liver/infer/liver_roi", click))
+    ask(address, "/liver/next/liver_roi")  # As a reader's client does; a process for the training is made ready.
+    time.sleep(READING_S)
     begun = time.perf_counter()
     ask(address, "/liver/train/liver_roi", {})
     first_step = None
@@ -166,6 +170,7 @@ def asked(address: str, place: Path, names: list[str]) -> dict:
         "round_s": round(took, 1),
         "epochs": len(state["curve"]),
         "first_step_s": round(first_step, 2),
+        "reading_s_before_the_training": READING_S,
         "held_out_dice": {key: state["result"][f"metric_{key}"] for key in ("before", "after")},
         "first_click_s": round(first, 3),
         "click_s": {"median": round(float(np.median(clicks)), 3), "slowest": round(max(clicks), 3), "n": N_CLICKS},

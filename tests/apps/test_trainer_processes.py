@@ -59,6 +59,23 @@ def test_a_closed_server_ends_its_training_and_starts_none(trainer, make_trainer
     assert make_trainer().describe()["can_resume"]
 
 
+def test_a_process_that_was_prepared_is_the_one_that_trains_and_none_outlives_the_server(trainer):
+    runner = trainer._runner
+    runner.prepare()
+    prepared = runner._spare.pid
+    runner.prepare()
+    assert runner._spare.pid == prepared
+    trainer.start({"max_minutes": 0.02})
+    assert runner._run._process.pid == prepared
+    at_epoch(trainer, 1)
+    runner.stop("pdff")
+    runner.prepare()
+    waiting = runner._spare.pid
+    assert waiting != prepared and lives(waiting)
+    runner.close()
+    assert not children() and not lives(waiting)
+
+
 def test_the_process_starts_without_mona_label_and_torch():
     program = """
         import sys

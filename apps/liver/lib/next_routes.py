@@ -19,6 +19,7 @@ def add_next_routes(app: FastAPI) -> None:
     def next_case(task: str, strategy: str = "default", seed: int | None = None):
         """The case from which the task would learn most; its id is null when all are labelled."""
         app = app_instance()
+        app.trainings.prepare()  # Who asks for cases to label trains soon.
         return asked_next(app.choosers, app.unasked_scoring, task, strategy, seed)
 
     @app.post("/liver/score/{task}", tags=["LiverLabel"])

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
@@ -59,6 +60,7 @@ class Worker:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
         self._is_closed = False
+        self._last_asked = float("-inf")
         atexit.register(self.close)
 
     def start(self) -> None:
@@ -106,8 +108,21 @@ class Worker:
             )
         return asdict(progress)
 
-    def run(self, job: Callable[..., Any], *args: Any, request_id: str | None = None) -> Any:
+    @property
+    def quiet_s(self) -> float:
+        """Time since a client's last request began or ended, seconds."""
+        return time.monotonic() - self._last_asked
+
+    def run(
+        self, job: Callable[..., Any], *args: Any, request_id: str | None = None, is_background: bool = False
+    ) -> Any:
         """Wait for a turn, then for the result.
+
+        Args:
+            job: Called in the child with ``args`` and ``progress``.
+            args: Its arguments, picklable.
+            request_id: Name under which :meth:`progress` tells how far it is.
+            is_background: No client waits for it.
 
         Raises:
             ServerBusyError: too many wait already.
@@ -125,6 +140,8 @@ class Worker:
             while len(self._requests) > KEPT_REQUESTS:
                 self._requests.popitem(last=False)
         try:
+            if not is_background:
+                self._last_asked = time.monotonic()
             with self._turn:
                 progress.state = "running"
                 result = self._converse(job, args, progress)
@@ -134,6 +151,8 @@ class Worker:
             progress.state = "failed"
             raise
         finally:
+            if not is_background:
+                self._last_asked = time.monotonic()
             self._places.release()
 
     def _converse(self, job: Callable[..., Any], args: tuple, progress: Progress) -> Any:

@@ -25,6 +25,8 @@ CONSIDERED = 512
 """Most scored cases that one choice looks at, the most uncertain first, and most labelled ones it keeps away from."""
 BUSY_S = 1.0
 """Pause when the worker has too much to do, seconds."""
+QUIET_S = 2.0
+"""Scoring waits until no client has asked for anything for so long, seconds: a reader's clicks come one by one."""
 
 
 class Chooser:
@@ -180,8 +182,11 @@ class Chooser:
             return
         stamp = self._newest(source, max(stamp, _stamp(source)))
         while not self._is_stopped:
+            if self._worker.quiet_s < QUIET_S:
+                time.sleep(QUIET_S / 10)
+                continue
             try:
-                content = self._worker.run(score_case, source, self.task, self._published.folder)
+                content = self._worker.run(score_case, source, self.task, self._published.folder, is_background=True)
             except ServerBusyError:
                 time.sleep(BUSY_S)
                 continue

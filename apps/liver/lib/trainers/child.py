@@ -38,8 +38,27 @@ class _StopAskedError(Exception):
     """The server asked for the end."""
 
 
+def wait_and_train(pipe: Connection, is_ahead: bool) -> None:
+    """Train what the server sends; the target of the process.
+
+    Args:
+        pipe: To the server; the first it sends are the other arguments of :func:`train`.
+        is_ahead: Whether the process was started before it is needed, and imports what trainings need meanwhile.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
+    if is_ahead:
+        import monai.networks.nets  # noqa: F401
+        from liver_models.segmentation import region_training  # noqa: F401
+    try:
+        asked = pipe.recv()
+    except EOFError:
+        return  # The server is gone.
+    train(pipe, *asked)
+
+
 def train(pipe: Connection, job: Job, request: TrainingRequest, finished: Path, version: str, lock: Path) -> None:
-    """Run a job and tell the server how it ends; the target of the process.
+    """Run a job and tell the server how it ends.
 
     Args:
         pipe: To the server. What is sent are pairs: a kind and its content.
@@ -50,8 +69,6 @@ def train(pipe: Connection, job: Job, request: TrainingRequest, finished: Path, 
         lock: File that one training at a time may hold.
     """
     os.setpgrp()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(NICENESS)
     line = _Line(pipe)
     try:
         with alone(lock) as is_alone:

@@ -36,8 +36,15 @@ class TrainingRunner:
         self.lock = threading.RLock()
         """Held while a training begins and while its end is dealt with."""
         self._run: _Run | None = None
+        self._spare: _Process | None = None
         self._is_closed = False
         atexit.register(self.close)
+
+    def prepare(self) -> None:
+        """Start the process of the next training, unless there is one; it imports what it needs and waits."""
+        with self.lock:
+            if not self._is_closed and self._run is None and (self._spare is None or not self._spare.is_alive()):
+                self._spare = _Process(is_ahead=True)
 
     def check_free(self) -> None:
         """Refuse a second training; called with the lock held.
@@ -66,7 +73,9 @@ class TrainingRunner:
             ended: Called once, with the lock held, with the kind and content of the last message (``lost`` when the
                 process ended without one) and why it was stopped, if it was.
         """
-        self._run = _Run(name, args, told, lambda *ending: self._end(ended, ending))
+        spare, self._spare = self._spare, None
+        process = spare if spare is not None and spare.is_alive() else _Process(is_ahead=False)
+        self._run = _Run(name, process, args, told, lambda *ending: self._end(ended, ending))
         self._run.thread.start()
 
     def _end(self, ended: Callable[[str, Any, str | None], None], ending: tuple) -> None:
@@ -98,23 +107,61 @@ class TrainingRunner:
         """End what runs, for good."""
         with self.lock:
             self._is_closed = True
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.kill()
         if (name := self.running()) is not None:
             self.stop(name, "interrupted")
+
+
+class _Process:
+    """A process that trains what it is sent, and our end of the pipe to it."""
+
+    def __init__(self, is_ahead: bool):
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=child.wait_and_train, args=(theirs, is_ahead), name="liverlabel-training"
+        )
+        self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.is_alive()
+
+    def kill(self) -> None:
+        """End it, if it still runs, and the processes that it started."""
+        self._process.kill()
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # None is left, or it has not yet made its group.
+
+    def join(self, timeout_s: float | None = None) -> None:
+        """Wait for its end."""
+        self._process.join(timeout_s)
 
 
 class _Run:
     """One process and the thread that follows it."""
 
-    def __init__(self, name: str, args: tuple, told: Callable, ended: Callable):
+    def __init__(self, name: str, process: _Process, args: tuple, told: Callable, ended: Callable):
         self.name = name
         self._told = told
         self._ended = ended
         self._reason: str | None = None
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=child.train, args=(theirs, *args), name=f"liverlabel-train-{name}")
-        self._process.start()
-        theirs.close()
+        self._process, self._pipe = process, process.pipe
+        try:
+            self._pipe.send(args)
+        except BaseException:
+            process.kill()
+            raise
         self.thread = threading.Thread(target=self._follow, name=f"follow-training-{name}", daemon=True)
 
     def stop(self, reason: str, grace_s: float) -> None:
@@ -125,16 +172,8 @@ class _Run:
             pass  # It has just ended by itself.
         self.thread.join(grace_s)
         if self.thread.is_alive():
-            self._kill()
+            self._process.kill()
             self.thread.join()
-
-    def _kill(self) -> None:
-        """End the process, if it still runs, and those that it started."""
-        self._process.kill()
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # None is left, or it has not yet made its group.
 
     def _follow(self) -> None:
         ending = ("lost", None)
@@ -153,9 +192,9 @@ class _Run:
             pass
         except Exception:
             logger.exception("Following a training failed; it is ended.")
-            self._kill()
+            self._process.kill()
         self._process.join(GRACE_S)
-        self._kill()
+        self._process.kill()
         self._process.join()
         self._pipe.close()
         self._ended(*ending, self._reason)
