@@ -110,6 +110,7 @@ class TrainingRunner:
             spare, self._spare = self._spare, None
         if spare is not None:
             spare.kill()
+            spare.join()
         if (name := self.running()) is not None:
             self.stop(name, "interrupted")
 
