@@ -374,7 +374,9 @@ def test_scoring_passes_over_a_study_of_no_use_and_ends_with_a_sentence_without_
 class ScoresAll:
     """A worker that finds every case as uncertain."""
 
-    def run(self, job, source, *_):
+    quiet_s = float("inf")
+
+    def run(self, job, source, *_, is_background):
         return {"patient_id": source.name, "uncertainty": 0.5}
 
 
