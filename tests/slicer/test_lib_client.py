@@ -154,6 +154,15 @@ def test_a_call_is_cancelled_from_another_thread_at_once(answer):
             LiverLabelClient(server.address).cases(Call(token))
 
 
+def test_a_cancel_between_connecting_and_waiting_is_not_missed():
+    token, (ours, theirs) = CancelToken(), socket.socketpair()
+    with ours, theirs:
+        token.cancel()
+        token.watch(ours)
+        theirs.settimeout(1)
+        assert theirs.recv(1) == b""
+
+
 def test_60_megabytes_come_with_their_progress():
     told = []
     with FaultyServer({("GET", "/datastore/image"): sends(bytes(60 << 20), "application/gzip")}) as server:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from . import protocol
 from .address import Address, parse_address
-from .errors import CannotConnect, ConnectError, LiverLabelError, RefusedError, UnusableReplyError
+from .errors import CannotConnect, ConnectError, RefusedError, UnusableReplyError
 from .multipart import Form, FormFile, parse_parts
 from .nifti import MAX_VOLUME_BYTES, Volume, read_nifti, write_nifti
 from .results import Answer, read_answer
@@ -286,8 +287,6 @@ class LiverLabelClient:
 
 def new_request_id() -> str:
     """A name for a request, to ask for its progress."""
-    import secrets
-
     return f"slicer-{secrets.token_hex(8)}"
 
 
@@ -306,7 +305,7 @@ def _detail(reply: Reply) -> str:
         detail = protocol.Fields.of(protocol.parse_json(reply.body, "The refusal"), "The refusal").take(
             "detail", (str,)
         )
-    except (UnusableReplyError, LiverLabelError):
+    except UnusableReplyError:
         detail = ""
     return detail[:2000] or (
         f"The server answered with status {reply.status} and no explanation. Look at its window or log, and try again."

@@ -99,9 +99,7 @@ class Fields:
 
     def unlike(self, name: str, kinds: tuple[type, ...], found: str) -> UnusableReplyError:
         """What is said of a value that does not fit."""
-        asked = " or ".join(
-            dict.fromkeys(_WORDS[kind] for kind in kinds if kind in _WORDS and (kind, float) != (int, kinds[-1]))
-        )
+        asked = " or ".join(w for k, w in _WORDS.items() if k in kinds and not (k is int and float in kinds))
         return UnusableReplyError(
             f"{self.what} needs '{name}' as {asked or 'a value'}; found {found}. Update server and extension."
         )

@@ -7,6 +7,7 @@ timeout) shuts its socket down, which wakes the thread that waits on it. Nothing
 from __future__ import annotations
 
 import http.client
+import os
 import selectors
 import socket
 import ssl
@@ -196,7 +197,7 @@ class _Line:
                     waited = min(self.timeout_s, CONNECT_TIMEOUT_S)
                     raise ConnectError(CannotConnect.CONNECT_TIMEOUT, timeout_s=waited, **at)
         if error := opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            raise OSError(error, _words(error))
+            raise OSError(error, os.strerror(error))
         opened.settimeout(max(self.deadline_s - time.monotonic(), 0.001))
 
     def expire(self) -> None:
@@ -334,12 +335,6 @@ def _too_long(max_bytes: int, found: str) -> str:
     return (
         f"A reply may hold {max_bytes / 2**20:.0f} MiB here; this one holds {found}. Ask for less, or for another case."
     )
-
-
-def _words(error_number: int) -> str:
-    import os
-
-    return os.strerror(error_number)
 
 
 def _shut_down(opened: socket.socket) -> None:
