@@ -26,6 +26,12 @@ MAY_IMPORT = {
 }
 """Room -> rooms it may use; rooms not named here (the command line) may use all."""
 NOT_IN_THE_LIBRARY = ("monailabel", "fastapi", "starlette", "uvicorn", "slicer", "liver_apps")
+EXTENSION = Path(__file__).resolve().parents[1] / "slicer_extension"
+SHIPPED_WITH_SLICER = {"slicer", "vtk", "qt", "ctk", "pydicom", "itk", "SimpleITK", "numpy", "LiverLabelLib"}
+WITHOUT_SLICER = {"numpy", "LiverLabelLib"}
+FACING_SLICER = {"mrml_io.py", "roi.py", "display.py", "settings.py"}
+"""Files of LiverLabelLib that know Slicer; no other one does."""
+EXTENSION_FILES = sorted(EXTENSION.rglob("*.py"))
 FILES = sorted(LIBRARY.rglob("*.py"))
 
 
@@ -77,3 +83,19 @@ def test_the_rule_sees_relative_and_late_imports(tmp_path):
 def test_every_room_has_a_rule_or_is_a_recipe():
     rooms = {room_of(path) for path in FILES}
     assert rooms - set(MAY_IMPORT) <= {"__main__", "commands"}
+
+
+def roots(path: Path) -> set[str]:
+    """First names of what a file outside the library imports absolutely."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    plain = {alias.name.split(".")[0] for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {n.module.split(".")[0] for n in nodes if isinstance(n, ast.ImportFrom) and not n.level}
+
+
+@pytest.mark.parametrize("path", EXTENSION_FILES, ids=lambda path: path.name)
+def test_the_extension_imports_only_what_slicer_ships(path):
+    own = {file.stem for file in EXTENSION_FILES}
+    assert roots(path) - set(sys.stdlib_module_names) - own <= SHIPPED_WITH_SLICER
+    if path.parent.name == "LiverLabelLib" and path.name not in FACING_SLICER:
+        more = {"pydicom"} if path.name == "us_dicom.py" else set()
+        assert roots(path) - set(sys.stdlib_module_names) <= WITHOUT_SLICER | more, f"{path.name} works without Slicer"

@@ -1,0 +1,100 @@
+"""The client and LiverLabel's own running server: connect, cases, measure, save, next."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from LiverLabelLib.client import LiverLabelClient, new_request_id
+from LiverLabelLib.errors import CannotConnect, ConnectError, RefusedError
+from LiverLabelLib.nifti import Volume, write_nifti
+from LiverLabelLib.outbox import Outbox
+from LiverLabelLib.stats import segment_table
+from LiverLabelLib.transport import Call
+
+pytest.importorskip("monailabel", reason="the server's environment: in Slicer's, its tests run against another process")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "apps"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    from client import start_server
+
+    from liver_models.io.export import write_bids
+    from liver_models.io.importer import import_source
+    from liver_models.mri.phantom import make_phantom
+
+    studies = tmp_path_factory.mktemp("studies")
+    for case_id, seed in (("vials-1", 7), ("vials-2", 8)):
+        study, _ = make_phantom("vials", snr=100, size=16, n_slices=2, oblique_deg=20, seed=seed)
+        source = tmp_path_factory.mktemp("bids") / "sub-01"
+        write_bids(study, source)
+        import_source(source, studies, case_id=case_id)
+    running = start_server(studies, tmp_path_factory.mktemp("server") / "log.txt")
+    yield running[1]
+    running[0].send_signal(signal.SIGTERM)
+    running[0].wait(timeout=30)
+
+
+def test_the_circle_from_connecting_to_the_next_case(server, tmp_path):
+    with pytest.raises(ConnectError) as refused:
+        LiverLabelClient(server.address, "not-this-one").connect()
+    assert refused.value.reason is CannotConnect.WRONG_TOKEN
+    client = LiverLabelClient(server.address, server.token)
+    connected = client.connect()
+    assert "pdff" in [task.name for task in connected.tasks] and client.info()["name"]
+    assert [(case.id, case.is_simulated, case.labels) for case in client.cases()] == [
+        ("vials-1", True, ()),
+        ("vials-2", True, ()),
+    ]
+
+    request_id, sizes = new_request_id(), []
+    call = Call(on_received=lambda done, total: sizes.append((done, total)))
+    answer = client.infer("pdff", "vials-1", {"method": "ai_deal"}, request_id=request_id, call=call)
+    assert client.progress(request_id).state == "done" and sizes[-1][0] == sizes[-1][1]
+    assert answer.units["pdff_percent"] == "%" and answer.is_simulated
+    fat, std = (answer.maps[name] for name in ("pdff_percent", "pdff_std_percent"))
+    assert np.array_equal(client.label_volume("vials-1", "pdff_percent").array, fat.array, equal_nan=True)
+
+    mask = np.zeros(fat.shape, np.uint8)
+    mask[4:12, 4:12] = 1
+    outbox = Outbox(tmp_path)
+    kept = outbox.keep(str(client.address), "vials-1", write_nifti(Volume(mask, fat.affine)), "vials-1.nii.gz", "anna")
+    outbox.send(client, kept, Call())
+    assert outbox.waiting() == []
+    stored = client.labels("vials-1")
+    assert ("final", "region", "anna") in [(one.tag, one.kind, one.reader) for one in stored]
+    assert np.array_equal(client.label_volume("vials-1").array, mask)
+
+    # What the server says of the region is what is computed here from its maps.
+    theirs = client.infer("pdff", "vials-1", {"method": "ai_deal"}, roi_tag="final").rois[0]
+    ours = segment_table(fat.array, std.array, {"liver": mask}, fat.affine)[0]
+    assert ours.n_voxels == theirs["n_voxels"] and ours.volume_ml == pytest.approx(theirs["volume_ml"], rel=1e-5)
+    pairs = {"mean": "mean", "std": "std", "median": "median", "weighted_mean": "weighted_mean"}
+    pairs["weighted_mean_std"] = "weighted_mean_std"
+    for here, there in pairs.items():
+        assert getattr(ours, here) == pytest.approx(theirs[f"pdff_{there}_percent"], rel=1e-4), here
+
+    following = client.next_case("liver_roi", "random", seed=1)
+    assert (following.id, following.n_labelled) == ("vials-2", 1)
+    assert len(client.reopen("vials-1")) >= 1 and client.next_case("liver_roi", "random").n_labelled == 0
+
+
+def test_a_misplaced_region_is_refused_with_the_servers_sentence(server):
+    client = LiverLabelClient(server.address, server.token)
+    with pytest.raises(RefusedError) as refused:
+        client.save_label("vials-2", write_nifti(Volume(np.ones((4, 4, 1), np.uint8), np.eye(4))), "x.nii.gz", "anna")
+    assert refused.value.status == 422 and "16" in str(refused.value)
+
+
+def test_the_states_of_training_and_scoring_are_read(server):
+    client = LiverLabelClient(server.address, server.token)
+    training = client.training("pdff")
+    assert (training.state, training.version, training.curve, training.can_resume) == ("idle", 0, (), False)
+    assert client.stop_training("pdff").state == "idle"
+    assert client.scoring("liver_roi").state in ("idle", "running") and client.disagreements() == ()
+    with pytest.raises(RefusedError, match="the known|epochs|knows"):
+        client.start_training("pdff", {"epoch": 1})
