@@ -14,7 +14,7 @@ from liver_models.io.volumes import volume_bytes, write_volume
 
 SIZE = 96
 AFFINE = np.diag([-1.0, -1, 1, 1])
-LIMIT_S = 240
+LIMIT_S = 600
 
 
 def disc(k: int) -> tuple[np.ndarray, np.ndarray]:
