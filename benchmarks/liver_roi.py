@@ -53,7 +53,8 @@ def main():
     if "real" in arguments.parts:
         figures["real_frames"] = real_frames(arguments.epochs, arguments.seeds)
         for row in figures["real_frames"]["trained"]:
-            reached[f"Dice >= 0.85, {row['trained_on']} to {row['tested_on']}"] = row["dice"] >= 0.85
+            question = f"Dice >= 0.85, {row['trained_on']} to {row['tested_on']}, from {row['started_from']}"
+            reached[question] = row["dice"] >= 0.85
     if "round" in arguments.parts:
         figures["round"] = server_round()
         reached |= {

@@ -106,7 +106,7 @@ def test_the_map_lies_on_the_picture_as_slicer_reads_it(answered, cohort):
 
 def test_the_map_is_stored_under_its_name_and_is_no_annotation(answered, server):
     case = next(one for one in server.call("GET", "/liver/cases").json()["cases"] if one["id"] == CASE)
-    assert case["maps"] == ["grad_cam"] and case["labels"] == ["final"]
+    assert "grad_cam" in case["maps"] and case["labels"] == ["final"]
 
 
 def test_the_task_is_listed_with_its_input(server):
