@@ -21,7 +21,14 @@ ALONE := env -u PYTHONPATH $(QUIET_ITK) LIVERLABEL_TEST_WHEEL=1 $(BIN)/python -m
 # Programs of Debian are expected where the public cases are.
 MARKS ?= not slow and not gpu$(if $(LIVERLABEL_DATA),, and not system)
 
-.PHONY: help env wheel serve test test-slow test-real test-system test-gpu demo bench docs lint clean
+# 3D Slicer's scene without its windows needs the Python that 3D Slicer has.
+PYTHON_SLICER ?= $(shell for p in python3.12 "$$HOME"/.pyenv/versions/3.12*/bin/python; do \
+  if "$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2> /dev/null; then echo "$$p"; break; fi; done)
+SLICER_VERSION := $(patsubst slicer-core==%,%,$(shell grep ^slicer-core== requirements-slicer.lock))
+OTHER_SLICERS := 5.11.0.6 5.13.31053.0
+SLICER_TESTS := -m pytest tests/slicer_mrml --confcutdir=tests/slicer_mrml
+
+.PHONY: help env wheel serve test test-scene test-slicer test-slow test-real test-system test-gpu demo bench docs lint clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -56,6 +63,32 @@ serve: wheel ## make sample cases if there are none, and start the server
 test: wheel ## the tests; with LIVERLABEL_DATA set also those on public cases and with Debian's programs
 	@echo "Testing the installed wheel ($(MARKS))"
 	@$(ALONE) -m "$(MARKS)"
+	@$(MAKE) test-scene
+
+test-scene: ## the part of make test that uses the scene of 3D Slicer 5.12; PYTHON_SLICER=… names a Python 3.12
+	@if [[ -z "$(PYTHON_SLICER)" ]]; then \
+	  echo "No Python 3.12 found, so the tests in 3D Slicer's scene are left out; name one with PYTHON_SLICER=…"; \
+	else $(MAKE) $(STAMPS)/slicer-$(SLICER_VERSION) PYTHON_SLICER="$(PYTHON_SLICER)" && \
+	  echo "Testing in the scene of slicer-core $(SLICER_VERSION)" && \
+	  env -u PYTHONPATH .venv-slicer/bin/python $(SLICER_TESTS); fi
+
+test-slicer: ## the tests in the scenes of 3D Slicer 5.10 and of the preview
+	@[[ -n "$(PYTHON_SLICER)" ]] || { echo "No Python 3.12 found; name one with PYTHON_SLICER=…"; exit 1; }
+	@for version in $(OTHER_SLICERS); do $(MAKE) $(STAMPS)/slicer-$$version PYTHON_SLICER="$(PYTHON_SLICER)"; \
+	  echo "Testing in the scene of slicer-core $$version"; \
+	  env -u PYTHONPATH .venv-slicer-$$version/bin/python $(SLICER_TESTS); done
+
+# The other versions bring their own VTK.
+$(STAMPS)/slicer-%: requirements-slicer.lock
+	@mkdir -p $(STAMPS)
+	@venv=.venv-slicer$(if $(filter $(SLICER_VERSION),$*),,-$*); \
+	echo "Making the environment of slicer-core $* in $$venv (log: $@.log)"; \
+	"$(PYTHON_SLICER)" -m venv --clear $$venv; \
+	if [[ $* == $(SLICER_VERSION) ]]; then cp $< $@.txt; \
+	else { grep -vE '^(slicer-core|vtk)==' $<; echo "slicer-core==$*"; } > $@.txt; fi; \
+	$$venv/bin/python -m pip install --disable-pip-version-check -r $@.txt > $@.log 2>&1 \
+	  || { tail -20 $@.log; echo "The packages could not be installed; see $@.log."; exit 1; }
+	@touch $@
 
 test-slow: wheel ## the tests that take long
 	@$(ALONE) -m slow
@@ -89,4 +122,4 @@ lint: $(STAMPS)/env ## style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 clean: ## remove the environment and what was built; cases stay
-	rm -rf $(VENV) $(STAMPS) build liverlabel.egg-info demo
+	rm -rf $(VENV) .venv-slicer* $(STAMPS) build liverlabel.egg-info demo
