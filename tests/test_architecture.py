@@ -29,7 +29,7 @@ NOT_IN_THE_LIBRARY = ("monailabel", "fastapi", "starlette", "uvicorn", "slicer",
 EXTENSION = Path(__file__).resolve().parents[1] / "slicer_extension"
 SHIPPED_WITH_SLICER = {"slicer", "vtk", "qt", "ctk", "pydicom", "itk", "SimpleITK", "numpy", "LiverLabelLib"}
 WITHOUT_SLICER = {"numpy", "LiverLabelLib"}
-FACING_SLICER = {"mrml_io.py", "roi.py", "display.py", "settings.py"}
+FACING_SLICER = {"case_nodes.py", "display.py", "mrml_io.py", "roi.py", "segments.py"}
 """Files of LiverLabelLib that know Slicer; no other one does."""
 EXTENSION_FILES = sorted(EXTENSION.rglob("*.py"))
 FILES = sorted(LIBRARY.rglob("*.py"))

@@ -1,40 +1,18 @@
-"""What the Slicer extension may use, read from its source: it installs nothing and keeps Qt out of its library."""
+"""What Slicer and its catalog ask of the extension, read from its source; what it imports: test_architecture.py."""
 
-import ast
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 EXTENSION = Path(__file__).parents[1] / "slicer_extension"
 LIBRARY = EXTENSION / "LiverLabel" / "LiverLabelLib"
-WITH_SLICER = {"case_nodes", "display", "mrml_io", "roi", "segments"}
-"""Files of the library that use the scene; the others run without Slicer."""
-FILES = sorted(LIBRARY.glob("*.py"))
 
 
-def imported(source: str) -> set[str]:
-    """Top names of every absolute import, wherever in the file."""
-    names = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            names.add(node.module.split(".")[0])
-    return names
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_file_of_the_library_imports_only_what_slicer_ships(path):
-    allowed = {"numpy", "pydicom"} | ({"slicer", "vtk"} if path.stem in WITH_SLICER else set())
-    assert imported(path.read_text(encoding="utf-8")) - set(sys.stdlib_module_names) <= allowed
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 350
-
-
-def test_the_rule_sees_late_and_dotted_imports():
-    assert imported("def f():\n    import qt.core\n    from vtk.util import x\n    from . import y") == {"qt", "vtk"}
+@pytest.mark.parametrize("path", sorted(LIBRARY.glob("*.py")), ids=lambda path: path.name)
+def test_a_file_of_the_library_has_one_idea(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
 
 
 def test_nothing_is_installed_into_slicer():
