@@ -118,12 +118,16 @@ def test_an_image_that_was_bent_is_refused(lib, image, scene):
 
 
 def test_a_box_holds_the_voxels_it_was_set_on(lib, image):
+    import slicer.util
+
     io, roi = lib
     shape = io.shapeOf(image)
     box = roi.boxFor("c")
     last = [shape[0] - 2, shape[1] - 1, shape[2] - 1]
     roi.setBox(box, last, (1, 2, 0), image)
     assert roi.boxedVoxels(box, image) == ([1, 2, 0], last)
+    place = slicer.util.arrayFromVTKMatrix(box.GetObjectToWorldMatrix())
+    assert np.linalg.det(place[:3, :3]) == pytest.approx(1), "a box that is mirrored cannot be turned with its handles"
     box.SetCenterWorld(1e4, 0, 0)
     refusal(lambda: roi.boxedVoxels(box, image), "'SWE box'", "'scan'")
 

@@ -162,9 +162,6 @@ def setBox(box, first, last, volume) -> None:
     steps = np.linalg.norm(affine[:3, :3], axis=0)
     place = np.eye(4)
     place[:3, :3] = affine[:3, :3] / steps
-    # A box has to be right-handed; it looks the same turned over.
-    if np.linalg.det(place[:3, :3]) < 0:
-        place[:3, 2] *= -1
     place[:3, 3] = toWorld((first + last) / 2, volume)[0]
     with slicer.util.NodeModify(box):
         box.SetAndObserveObjectToNodeMatrix(slicer.util.vtkMatrixFromArray(place))
