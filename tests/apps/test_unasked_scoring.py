@@ -16,10 +16,12 @@ CARD = {"architecture": "liver_roi", "config": {}, "name": "A network of the tes
 class Held:
     """A worker whose answers come when they are let go; it counts what was asked."""
 
+    quiet_s = float("inf")
+
     def __init__(self):
         self.has_begun, self.may_answer, self.asked = threading.Event(), threading.Event(), []
 
-    def run(self, job, source, task, folder):
+    def run(self, job, source, task, folder, *, is_background):
         self.asked.append((task, source.name))
         self.has_begun.set()
         assert self.may_answer.wait(20)
@@ -167,3 +169,14 @@ def test_pdff_is_scored_again_after_a_new_measurement_only(opened, worker, tmp_p
     chooser.start_scoring()
     settled(chooser)
     assert worker.asked[4:] == [("pdff", "four.case.json")]
+
+
+def test_it_waits_until_no_client_asks(site, worker):
+    worker.quiet_s = 0.0
+    made = site()
+    asked(made)
+    time.sleep(0.5)
+    assert made[0]["liver_roi"].is_scoring and not worker.asked
+    worker.may_answer.set()
+    worker.quiet_s = 10.0
+    assert settled(made[0]["liver_roi"])["done"] == 3
