@@ -112,3 +112,11 @@ def test_what_is_cut_out_stays_where_it_was():
     assert box[1, 1, 1] == array[2, 3, 1]
     with pytest.raises(UnsuitableInputError, match="empty"):
         g.cut_to_mask(array, affine, mask & False)
+
+
+def test_a_squares_mask_is_exact_whichever_way_it_was_drawn():
+    square = np.array([(1.5, 2.5, 0), (1.5, 5.5, 0), (6.5, 5.5, 0), (6.5, 2.5, 0)])
+    for points in (square, square[::-1]):
+        mask = g.rasterise_curve(points, (9, 8, 1), np.eye(4))
+        assert mask[2:7, 3:6].all() and mask.sum() == 15
+    assert g.rasterise_curve(square + (0.5, 0.5, 0), (9, 8, 1), np.eye(4)).sum() == 15

@@ -14,9 +14,9 @@ def test_what_is_set_is_there_in_the_next_session(settings):
     store = settings.MemoryStore()
     first = settings.Settings(store)
     assert (first.address, first.reader, first.caFile) == ("http://127.0.0.1:8000", "", "")
-    first.address, first.reader, first.caFile = " https://liver.example:8443 ", "anna.b-2", "/tmp/ca.pem"
+    first.address, first.reader, first.caFile = " https://liver.example:8443 ", "anna.b-2", "authority.pem"
     again = settings.Settings(store)
-    assert (again.address, again.reader, again.caFile) == ("https://liver.example:8443", "anna.b-2", "/tmp/ca.pem")
+    assert (again.address, again.reader, again.caFile) == ("https://liver.example:8443", "anna.b-2", "authority.pem")
 
 
 def test_a_token_is_stored_only_if_asked_and_removed_when_not_wanted_any_more(settings):

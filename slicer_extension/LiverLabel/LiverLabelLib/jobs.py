@@ -176,7 +176,7 @@ class JobRunner:
         while not job._has_ended.wait(_POLL_S) and not job.cancel_token.is_cancelled:
             try:
                 self._events.put(("progress", job, ask()))
-            except Exception:  # noqa: S112 - a request that is not known yet, a server that is busy: the job itself tells.
+            except LiverLabelError:  # Not known yet, or the server is busy: the job itself tells.
                 continue
 
     def _end(self, kind: str, job: Job, value: Any) -> int:

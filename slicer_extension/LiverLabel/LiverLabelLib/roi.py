@@ -13,11 +13,10 @@ import vtk
 
 from .case_nodes import nodeFor
 from .errors import UnsuitableInputError
+from .geometry import ijk_to_ras, rasterise_curve
 from .mrml_io import affineOf, shapeOf
 
 FOREGROUND, BACKGROUND = "clicks.foreground", "clicks.background"
-OUT_OF_PLANE = 0.5
-"""How far a curve may leave its slice, in slices."""
 
 
 def indexToWorld(volume) -> np.ndarray:
@@ -74,47 +73,16 @@ def curveIndices(curve, volume) -> np.ndarray:
 
 
 def maskFromCurveNode(curve, volume) -> np.ndarray:
-    """The voxels whose centre lies within a curve that was drawn in one slice; shape (x, y, z), bool.
+    """The voxels that a curve drawn in one slice encloses, as :func:`.geometry.rasterise_curve`; (x, y, z), bool.
 
     Raises:
-        UnsuitableInputError: too few points, not in one slice, outside the volume, or no voxel within.
+        UnsuitableInputError: too few points, not in one slice, outside the volume, or less than half a voxel within.
     """
-    points, shape = curveIndices(curve, volume), shapeOf(volume)
-    # The axis along which the curve extends least is the one it was drawn across.
-    axis = int(np.argmin(np.ptp(points, axis=0)))
-    slab = int(np.rint(points[:, axis].mean()))
-    if np.abs(points[:, axis] - slab).max() > OUT_OF_PLANE + 1e-6 or not 0 <= slab < shape[axis]:
-        raise UnsuitableInputError(
-            f"A region needs to lie in one slice of '{volume.GetName()}'; '{curve.GetName()}' crosses from "
-            f"{points[:, axis].min():.1f} to {points[:, axis].max():.1f} of {shape[axis]} slices. "
-            "Align the view with the image and draw it again."
-        )
-    inPlane = [index for index in range(3) if index != axis]
-    flat = maskFromCurve(points[:, inPlane], tuple(shape[index] for index in inPlane))
-    if not flat.any():
-        raise UnsuitableInputError(f"A region needs at least one voxel; '{curve.GetName()}' has none. Draw it larger.")
-    mask = np.zeros(shape, bool)
-    np.moveaxis(mask, axis, 0)[slab] = flat
-    return mask
-
-
-def maskFromCurve(points, shape) -> np.ndarray:
-    """Pixels whose centre lies within a closed curve (even-odd rule).
-
-    Args:
-        points: Continuous indices, shape (n, 2).
-        shape: Of the picture.
-    """
-    points = np.asarray(points, float)
-    columns = np.arange(shape[1], dtype=float)
-    crossings = np.zeros(shape, np.int64)
-    for (a0, b0), (a1, b1) in zip(points, np.roll(points, -1, axis=0), strict=True):
-        # Half-open, so that a line through a vertex is crossed once.
-        low, high = sorted((a0, a1))
-        first, last = int(np.ceil(max(low, 0))), int(np.ceil(min(high, shape[0])))
-        for row in range(first, last):
-            crossings[row] += columns < b0 + (row - a0) * (b1 - b0) / (a1 - a0)
-    return crossings % 2 == 1
+    affine, points = affineOf(volume), curveIndices(curve, volume)
+    try:
+        return rasterise_curve(ijk_to_ras(affine, points), shapeOf(volume), affine)
+    except UnsuitableInputError as error:
+        raise UnsuitableInputError(f"'{curve.GetName()}' on '{volume.GetName()}': {error}") from None
 
 
 def clicksFor(case: str, role: str = FOREGROUND, name: str = ""):
