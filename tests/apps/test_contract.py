@@ -77,6 +77,14 @@ def write(name: str, value: Any) -> None:
     (CONTRACT / name).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
+def hold(name: str, found: Any) -> None:
+    """Compare with a golden file, or write it anew."""
+    if IS_REGENERATING:
+        write(name, found)
+        pytest.skip("written anew")
+    assert_alike(found, golden(name))
+
+
 def test_the_reply_is_the_golden_one(server):
     reply = sent(server, golden("pdff.request.json"))
     told = {
@@ -85,12 +93,10 @@ def test_the_reply_is_the_golden_one(server):
         "parts": [described(name, content) for name, content in reply.parts().items()],
     }
     if IS_REGENERATING:
-        write("pdff.reply.json", told)
         (CONTRACT / "pdff.reply.http").write_bytes(
             f"Content-Type: {reply.headers['content-type']}\r\n\r\n".encode() + reply.body
         )
-        pytest.skip("written anew")
-    assert_alike(told, golden("pdff.reply.json"))
+    hold("pdff.reply.json", told)
 
 
 def test_the_stored_reply_is_what_its_description_says():
@@ -113,7 +119,4 @@ def test_each_refusal_is_the_golden_one(server, index):
 
 def test_the_list_of_tasks_is_the_golden_one(server):
     reply = sent(server, {"method": "GET", "path": "/liver/tasks"})
-    if IS_REGENERATING:
-        write("tasks.reply.json", reply.json())
-        pytest.skip("written anew")
-    assert_alike(reply.json(), golden("tasks.reply.json"))
+    hold("tasks.reply.json", reply.json())
