@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 
+import nrrd
 import numpy as np
 import pytest
 from client import start_server
@@ -106,6 +107,17 @@ def test_a_region_stored_with_swapped_axes_or_rounded_numbers_fits(server):
     turned = volume_bytes(mask[::-1].swapaxes(0, 1), (frame.affine @ flip)[:, [1, 0, 2, 3]])
     assert save(server, MRI, turned).status == 200
     assert save(server, MRI, volume_bytes(mask, np.round(frame.affine, 3))).status == 200
+
+
+def test_a_nrrd_region_is_compared_too(server, tmp_path):
+    frame = frame_of(server.studies, MRI)
+    lps = np.diag([-1, -1, 1, 1]) @ frame.affine
+    header = {"space": "left-posterior-superior", "space directions": lps[:3, :3].T, "space origin": lps[:3, 3]}
+    for shape, status in ((frame.shape, 200), ((frame.shape[0] + 1, *frame.shape[1:]), 422)):
+        nrrd.write(str(tmp_path / "region.nrrd"), np.ones(shape, np.uint8), header)
+        content = (tmp_path / "region.nrrd").read_bytes()
+        reply = save(server, MRI, content, name="region.nrrd")
+        assert reply.status == status, reply.body
 
 
 def test_pictures_have_no_position(server):
