@@ -27,9 +27,20 @@ MAY_IMPORT = {
 """Room -> rooms it may use; rooms not named here (the command line) may use all."""
 NOT_IN_THE_LIBRARY = ("monailabel", "fastapi", "starlette", "uvicorn", "slicer", "liver_apps")
 EXTENSION = Path(__file__).resolve().parents[1] / "slicer_extension"
-SHIPPED_WITH_SLICER = {"slicer", "vtk", "qt", "ctk", "pydicom", "itk", "SimpleITK", "numpy", "LiverLabelLib"}
+SHIPPED_WITH_SLICER = {
+    "slicer",
+    "vtk",
+    "qt",
+    "ctk",
+    "pydicom",
+    "itk",
+    "SimpleITK",
+    "numpy",
+    "LiverLabelLib",
+    "LiverLabelWidgets",
+}
 WITHOUT_SLICER = {"numpy", "LiverLabelLib"}
-FACING_SLICER = {"case_nodes.py", "display.py", "mrml_io.py", "roi.py", "segments.py"}
+FACING_SLICER = {"case_nodes.py", "case_view.py", "display.py", "mrml_io.py", "roi.py", "segments.py"}
 """Files of LiverLabelLib that know Slicer; no other one does."""
 EXTENSION_FILES = sorted(EXTENSION.rglob("*.py"))
 FILES = sorted(LIBRARY.rglob("*.py"))
@@ -99,3 +110,5 @@ def test_the_extension_imports_only_what_slicer_ships(path):
     if path.parent.name == "LiverLabelLib" and path.name not in FACING_SLICER:
         more = {"pydicom"} if path.name == "us_dicom.py" else set()
         assert roots(path) - set(sys.stdlib_module_names) <= WITHOUT_SLICER | more, f"{path.name} works without Slicer"
+    if path.parent.name == "LiverLabelLib":
+        assert not roots(path) & {"qt", "ctk", "LiverLabelWidgets"}, f"{path.name} works without windows"

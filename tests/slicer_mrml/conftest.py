@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import logging
 import os
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +19,8 @@ import pytest
 EXTENSION = Path(__file__).parents[2] / "slicer_extension" / "LiverLabel"
 collect_ignore_glob = [] if importlib.util.find_spec("slicer_core") else ["test_*"]
 sys.path.insert(0, str(EXTENSION))
+sys.path.insert(0, str(Path(__file__).parent / "qt_shim"))
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 LOGICS = {
     "Volumes": "vtkSlicerVolumesLogic",
     "Segmentations": "vtkSlicerSegmentationsModuleLogic",
@@ -69,6 +73,88 @@ def application(tmp_path_factory):
     slicer.app = SimpleNamespace(applicationLogic=lambda: logic, layoutManager=lambda: None, temporaryPath=str(home))
     yield slicer
     scene.Clear(True)
+
+
+@pytest.fixture(scope="session")
+def qtApplication():
+    """Qt without a screen, in PythonQt's ways."""
+    import qt
+
+    return qt.QApplication.instance() or qt.QApplication(["Slicer"])
+
+
+@pytest.fixture
+def windows(qtApplication, application, monkeypatch):
+    """3D Slicer's windows as far as the extension uses them; no request is made by their thread."""
+    import qt
+    import slicer_gui
+    from LiverLabelLib import transport
+    from LiverLabelWidgets import app
+
+    slicer = application
+    slicer.app = slicer_gui.Application(slicer.app.applicationLogic(), slicer.app.temporaryPath)
+    slicer_gui.install(slicer)
+    mainWindow = qt.QMainWindow()
+    monkeypatch.setattr(slicer.util, "mainWindow", lambda *_: mainWindow)
+    defects = []
+    find = transport.socket.getaddrinfo
+
+    def watched(*arguments, **named):
+        if threading.current_thread() is threading.main_thread():
+            defects.append("a request was made by the window's thread")
+        return find(*arguments, **named)
+
+    monkeypatch.setattr(transport.socket, "getaddrinfo", watched)
+    # Qt goes on after an error in a handler; a test may not.
+    monkeypatch.setattr(sys, "excepthook", lambda kind, error, _: defects.append(repr(error)))
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: defects.append(logging.Formatter().format(record))
+    logging.getLogger("LiverLabelLib").addHandler(handler)
+    qt.answers.clear()
+    yield slicer
+    app.close()
+    mainWindow.deleteLater()
+    logging.getLogger("LiverLabelLib").removeHandler(handler)
+    assert not defects, "\n".join(defects)
+
+
+@pytest.fixture
+def openModule(windows):
+    """``openModule("LiverFat")``: the module's widget, built and entered; taken down after the test."""
+    import slicer_gui
+
+    opened = []
+
+    def load(name):
+        widget = slicer_gui.loadModule(windows, name)
+        widget.enter()
+        opened.append(widget)
+        return widget
+
+    yield load
+    for widget in opened:
+        widget.exit()
+        widget.cleanup()
+
+
+def waitUntil(isTrue, limitS=10.0):
+    """Let the window work until something is true; the longest time it did not answer, in seconds."""
+    import time
+
+    import qt
+
+    beats, limit = [time.monotonic()], time.monotonic() + limitS
+    timer = qt.QTimer()
+    timer.setInterval(5)
+    timer.connect("timeout()", lambda: beats.append(time.monotonic()))
+    timer.start()
+    while not isTrue():
+        assert time.monotonic() < limit, "it did not happen in time"
+        qt.QCoreApplication.processEvents()
+        time.sleep(0.001)
+    timer.stop()
+    beats.append(time.monotonic())
+    return max(later - earlier for earlier, later in zip(beats, beats[1:], strict=False))
 
 
 class SliceView:
