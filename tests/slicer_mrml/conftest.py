@@ -20,6 +20,7 @@ EXTENSION = Path(__file__).parents[2] / "slicer_extension" / "LiverLabel"
 collect_ignore_glob = [] if importlib.util.find_spec("slicer_core") else ["test_*"]
 sys.path.insert(0, str(EXTENSION))
 sys.path.insert(0, str(Path(__file__).parent / "qt_shim"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "slicer"))
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 LOGICS = {
     "Volumes": "vtkSlicerVolumesLogic",

@@ -55,7 +55,7 @@ def _isPythonClass(kind: type) -> bool:
     return not kind.__module__.startswith("PySide6")
 
 
-def _connect(self, signal: str, receiver, slot: str | None = None):
+def connect(self, signal: str, receiver, slot: str | None = None):
     """PythonQt's ``sender.connect("signal(types)", callable)``."""
     if slot is not None:
         raise TypeError("Connect to a callable; this extension uses no connections by name")
@@ -90,7 +90,7 @@ def _taken(receiver, nArguments: int) -> int:
     return min(len(positional), nArguments)
 
 
-def _disconnect(self, signal: str | None = None, receiver=None):
+def disconnect(self, signal: str | None = None, receiver=None):
     connections = self.__dict__.get("_pythonQtConnections", [])
     if signal is not None:
         signal = bytes(QtCore.QMetaObject.normalizedSignature(signal).data()).decode()
@@ -118,4 +118,4 @@ def install() -> None:
         kind.__setattr__ = _set
         # QObject's own connect is still what does the work.
         if kind is not QtCore.QObject:
-            kind.connect, kind.disconnect = _connect, _disconnect
+            kind.connect, kind.disconnect = connect, disconnect

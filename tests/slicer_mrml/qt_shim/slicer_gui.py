@@ -11,6 +11,7 @@ import unittest
 from pathlib import Path
 from types import SimpleNamespace
 
+import pythonqt
 from PySide6 import QtCore, QtWidgets
 
 EXTENSION = Path(__file__).parents[3] / "slicer_extension"
@@ -188,6 +189,7 @@ class Application(QtCore.QObject):
     """``slicer.app``: what the extension uses of it."""
 
     aboutToQuit = QtCore.Signal()
+    connect, disconnect = pythonqt.connect, pythonqt.disconnect
     applicationName = "Slicer"
 
     def __init__(self, logic, temporaryPath):
