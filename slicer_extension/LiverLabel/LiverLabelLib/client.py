@@ -231,7 +231,7 @@ class LiverLabelClient:
         call = replace(call, timeout_s=call.timeout_s or COMPUTE_TIMEOUT_S)
         self._exchange("PUT", path, call, **_sent(form))
 
-    def label(self, case_id: str, tag: str = FINAL, call: Call = _PLAIN) -> bytes:
+    def label(self, case_id: str, tag: str = FINAL, call: Call = _PLAIN) -> bytearray:
         """The region stored under a tag, or its answer where there is no region, as a file."""
         return self._file(f"/datastore/label?{urlencode({'label': case_id, 'tag': tag})}", call)
 
@@ -239,13 +239,14 @@ class LiverLabelClient:
         """The region or map stored under a tag."""
         return read_nifti(self.label(case_id, tag, call), f"{case_id}, {tag}")
 
-    def image(self, case_id: str, call: Call = _PLAIN) -> bytes:
+    def image(self, case_id: str, call: Call = _PLAIN) -> bytearray:
         """The file of a stored image; of a case, its manifest."""
         return self._file(f"/datastore/image?{urlencode({'image': case_id})}", call)
 
-    def _file(self, path: str, call: Call) -> bytes:
+    def _file(self, path: str, call: Call) -> bytearray:
         call = replace(call, timeout_s=call.timeout_s or COMPUTE_TIMEOUT_S)
-        return bytes(self._exchange("GET", path, call, max_reply_bytes=MAX_VOLUME_BYTES).body)
+        # As it came: a copy of a large file would hold the window up.
+        return self._exchange("GET", path, call, max_reply_bytes=MAX_VOLUME_BYTES).body
 
     def _answer(self, task: str, request_id: str | None, call: Call, **sent: Any) -> Answer:
         named = "" if request_id is None else f"?{urlencode({'request_id': request_id})}"
