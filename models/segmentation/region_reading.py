@@ -121,7 +121,7 @@ class RegionCase:
 
 
 def read_region_case(path: Path | str) -> RegionCase:
-    """The images of a case or of files, ultrasound or MRI; one file of a subject's folder means that subject.
+    """The images of a case or of files, ultrasound or MRI; of one file those in it, whatever lies beside it.
 
     Raises:
         UnsuitableInputError: no image to outline the liver on, or one that cannot be used.
@@ -130,7 +130,6 @@ def read_region_case(path: Path | str) -> RegionCase:
     if path.name.endswith(CASE_SUFFIX):
         is_ultrasound = load_case(path).ultrasound is not None
     else:
-        path = path.parent if path.is_file() and is_subject(path.parent) else path
         is_ultrasound = is_subject(path)
     return _ultrasound(path) if is_ultrasound else of_study(read_study(path))
 

@@ -46,7 +46,6 @@ def predict_nash(
     Raises:
         UnsuitableInputError: the subject, the region, a parameter or the published weights cannot be used.
     """
-    from liver_models.io.case import CASE_SUFFIX
     from liver_models.io.picture_file import PICTURE_AFFINE
     from liver_models.io.volumes import write_volume
     from liver_models.ultrasound.fusion import FusionModel, predict
@@ -60,8 +59,7 @@ def predict_nash(
             f"The threshold needs to be a number between 0 and 1; found {str(threshold)[:40]!r}."
         )
     progress(0, 3)
-    is_file = not source.name.endswith(CASE_SUFFIX) and source.is_file()
-    subject = read_subject(source.parent if is_file else source)
+    subject = read_subject(source)
     subject = with_clinical(subject, params.get("clinical", {}))
     if roi is not None:
         subject = with_region(subject, roi)
