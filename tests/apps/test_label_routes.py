@@ -72,6 +72,20 @@ def test_what_is_stored_with_a_case_is_told(server, two_readers):
     refused(server.call("GET", "/liver/labels/nobody"), 404, "no case 'nobody'")
 
 
+def test_each_of_a_region_and_an_answer_is_reached(server, two_readers):
+    path = f"/datastore/label?label={CASE}&tag=final"
+    plain, region, told = (server.call("GET", path + kind) for kind in ("", "&kind=region", "&kind=answer"))
+    assert plain.body == region.body and plain.body[:2] == b"\x1f\x8b" and told.body == answer(False, "ben")
+    assert told.headers["content-disposition"].endswith(f'"{CASE}.label.json"')
+    refused(server.call("GET", path + "&kind=map"), 422, "kind: Input should be 'region' or 'answer'")
+    refused(
+        server.call("GET", path.replace("final", "second") + "&kind=answer"), 404, "no answer under the tag 'second'"
+    )
+    refused(server.call("GET", path.replace(CASE, "nobody")), 404, "The case 'nobody' has no label")
+    server.call("DELETE", f"/datastore/label?id={CASE}&tag=final")
+    refused(server.call("GET", path), 404, "no label under the tag 'final'")
+
+
 def test_a_region_beside_an_answer_is_measured(server, two_readers):
     assert len(server.infer(CASE, roi="final").parts()["reply"]["result"]["rois"]) == 1
     assert server.call("GET", f"/datastore/label?label={CASE}&tag=final").body[:2] == b"\x1f\x8b"

@@ -18,6 +18,8 @@ from .errors import reply
 from .failures import UnknownNameError
 
 KEPT = (activelearning, datastore)
+OURS = {("/datastore/label", "GET")}
+"""Of their routes those in whose place ours stand."""
 OFF = {
     "/batch": "it would compute every case unasked. Send one request a case to /liver/infer/pdff.",
     "/infer/wsi": "this server has no slide images. Use /liver/infer/pdff.",
@@ -41,6 +43,8 @@ def add_stock_routes(app: FastAPI) -> None:
             app.add_api_route(path, _refusal(prefix, reason), methods=METHODS, include_in_schema=False)
     for module in KEPT:
         for route in module.router.routes:
+            if any((route.path, method) in OURS for method in route.methods):
+                continue
             app.add_api_route(
                 route.path,
                 in_thread(route.endpoint),
