@@ -23,6 +23,7 @@ from .lib import errors, guards
 from .lib.access import AccessControl
 from .lib.cases import listed_cases
 from .lib.failures import UnknownNameError
+from .lib.image_routes import add_image_routes
 from .lib.label_routes import add_label_routes
 from .lib.layout import REGION
 from .lib.map_task import MapSet
@@ -73,6 +74,7 @@ def create_app(settings: ServerSettings) -> FastAPI:
     _add_access_routes(app, settings)
     _add_liver_routes(app, settings)
     add_label_routes(app)
+    add_image_routes(app, settings.max_waiting)
     add_train_routes(app)
     add_next_routes(app)
     add_stock_routes(app)

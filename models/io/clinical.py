@@ -42,6 +42,8 @@ class ClinicalColumn:
 
     name: str
     """Canonical name, with its unit."""
+    title: str
+    """What it is called on a screen, without its unit."""
     aliases: tuple[str, ...]
     """What it is called in tables, in lower case without spaces."""
     to_canonical: Mapping[str, float]
@@ -57,9 +59,9 @@ class ClinicalColumn:
         return next(iter(self.to_canonical))
 
 
-def _column(name, aliases, units, rat, human, rat_medians, human_medians) -> ClinicalColumn:
+def _column(name, title, aliases, units, rat, human, rat_medians, human_medians) -> ClinicalColumn:
     ranges, medians = {"rat": rat, "human": human}, {"rat": rat_medians, "human": human_medians}
-    return ClinicalColumn(name, (name, *aliases), units, ranges, medians)
+    return ClinicalColumn(name, title, (name, *aliases), units, ranges, medians)
 
 
 # The ranges span disease (diet-induced NASH in rats, acute hepatitis and familial dyslipidaemia in patients) on either
@@ -70,6 +72,7 @@ CLINICAL_COLUMNS: Mapping[str, ClinicalColumn] = {
     for column in (
         _column(
             "weight_g",
+            "Weight",
             ("weight", "bodyweight", "bw"),
             {"g": 1.0, "kg": 1000.0},
             (50, 1500),
@@ -77,10 +80,15 @@ CLINICAL_COLUMNS: Mapping[str, ClinicalColumn] = {
             (100, 1000),
             (40_000, 200_000),
         ),
-        _column("alt_u_per_l", ("alt", "alat", "gpt", "sgpt"), _ENZYME, (3, 5000), (2, 10_000), (10, 2000), (8, 2000)),
-        _column("ast_u_per_l", ("ast", "asat", "got", "sgot"), _ENZYME, (5, 8000), (2, 10_000), (20, 3000), (8, 2000)),
+        _column(
+            "alt_u_per_l", "ALT", ("alt", "alat", "gpt", "sgpt"), _ENZYME, (3, 5000), (2, 10_000), (10, 2000), (8, 2000)
+        ),
+        _column(
+            "ast_u_per_l", "AST", ("ast", "asat", "got", "sgot"), _ENZYME, (5, 8000), (2, 10_000), (20, 3000), (8, 2000)
+        ),
         _column(
             "ast_alt_ratio",
+            "AST/ALT",
             ("ast/alt", "ast/altratio", "deritis", "deritisratio"),
             {"": 1.0},
             (0.05, 50),
@@ -88,9 +96,19 @@ CLINICAL_COLUMNS: Mapping[str, ClinicalColumn] = {
             (0.2, 15),
             (0.2, 8),
         ),
-        _column("ggt_u_per_l", ("ggt", "γ-gt", "gamma-gt", "γ-gtp"), _ENZYME, (0, 500), (1, 5000), (0, 100), (5, 1500)),
+        _column(
+            "ggt_u_per_l",
+            "GGT",
+            ("ggt", "γ-gt", "gamma-gt", "γ-gtp"),
+            _ENZYME,
+            (0, 500),
+            (1, 5000),
+            (0, 100),
+            (5, 1500),
+        ),
         _column(
             "chol_mmol_per_l",
+            "Cholesterol",
             ("chol", "cholesterol", "totalcholesterol", "tc"),
             _CHOLESTEROL,
             (0.3, 20),
@@ -100,6 +118,7 @@ CLINICAL_COLUMNS: Mapping[str, ClinicalColumn] = {
         ),
         _column(
             "tg_mmol_per_l",
+            "Triglycerides",
             ("tg", "triglyceride", "triglycerides"),
             _TRIGLYCERIDES,
             (0.05, 12),
@@ -109,6 +128,7 @@ CLINICAL_COLUMNS: Mapping[str, ClinicalColumn] = {
         ),
         _column(
             "hdl_c_mmol_per_l",
+            "HDL-C",
             ("hdl-c", "hdl", "hdlcholesterol", "hdl-cholesterol"),
             _CHOLESTEROL,
             (0.08, 6),
@@ -118,6 +138,7 @@ CLINICAL_COLUMNS: Mapping[str, ClinicalColumn] = {
         ),
         _column(
             "ldl_c_mmol_per_l",
+            "LDL-C",
             ("ldl-c", "ldl", "ldlcholesterol", "ldl-cholesterol"),
             _CHOLESTEROL,
             (0.01, 12),
@@ -127,6 +148,7 @@ CLINICAL_COLUMNS: Mapping[str, ClinicalColumn] = {
         ),
         _column(
             "glucose_mmol_per_l",
+            "Glucose",
             ("glucose", "glu", "bloodglucose", "fpg"),
             {"mmol/L": 1.0, "mg/dL": 1 / 18.016},
             (1.5, 50),
@@ -137,6 +159,39 @@ CLINICAL_COLUMNS: Mapping[str, ClinicalColumn] = {
     )
 }
 """Clinical values that tables may hold, by canonical name: :data:`CLINICAL_FEATURES` and those only stored."""
+
+
+@dataclass(frozen=True)
+class ClinicalValue:
+    """A quantity that methods know, and what one case has of it."""
+
+    name: str
+    """One of :data:`CLINICAL_FEATURES`."""
+    title: str
+    """What it is called on a screen."""
+    unit: str
+    """Of the numbers; empty for a ratio."""
+    low: float
+    """Lowest value that is believed."""
+    high: float
+    """Highest value that is believed."""
+    value: float | None
+    """Of the case; None: not measured."""
+
+
+def clinical_values(values: Mapping[str, float], species: str | None) -> tuple[ClinicalValue, ...]:
+    """All of :data:`CLINICAL_FEATURES` with the values of a case.
+
+    Args:
+        values: By name.
+        species: One of :data:`SPECIES`; None: not known, and the ranges hold those of every species.
+    """
+    told = []
+    for column in map(CLINICAL_COLUMNS.__getitem__, CLINICAL_FEATURES):
+        lows, highs = zip(*(column.ranges[one] for one in ([species] if species else SPECIES)), strict=True)
+        found = values.get(column.name)
+        told.append(ClinicalValue(column.name, column.title, column.unit, min(lows), max(highs), found))
+    return tuple(told)
 
 
 def check_ranges(

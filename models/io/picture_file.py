@@ -91,6 +91,18 @@ class PictureFile:
             return np.repeat(pixels[None], 3, axis=0)
         return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
 
+    def shown(self, frame: int = 0) -> np.ndarray:
+        """A frame as it looks: shape (rows, columns) where it is grey all over, else (rows, columns, 3), uint8.
+
+        Args:
+            frame: Index from 0.
+        Raises:
+            UnsuitableInputError: no such frame, or it cannot be decoded.
+        """
+        pixels = self._frame(frame)
+        is_grey = pixels.ndim == 3 and (pixels == pixels[..., :1]).all()
+        return np.ascontiguousarray(pixels[..., 0]) if is_grey else pixels
+
     def _frame(self, frame: int) -> np.ndarray:
         if not 0 <= frame < self.n_frames:
             raise UnsuitableInputError(

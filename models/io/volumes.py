@@ -14,7 +14,10 @@ from .files import read_bytes, write_atomically
 from .nifti import load_nifti, read_json, stem_of
 from .nrrd_file import SUFFIX as NRRD_SUFFIX
 from .nrrd_file import load_nrrd
+from .picture_file import PICTURE_AFFINE
 
+_RGB24 = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+"""NIfTI's datatype 128."""
 _SAME_PLACE = 0.01
 """How far a voxel of a mask may lie from that of the image, fraction of the smallest voxel side."""
 
@@ -32,11 +35,25 @@ def volume_bytes(array_xyz: np.ndarray, affine: np.ndarray) -> bytes:
     is_label = array.dtype == bool or (
         array.dtype.kind in "iu" and (array.size == 0 or 0 <= array.min() <= array.max() < 256)
     )
-    image = nib.Nifti1Image(array.astype(np.uint8 if is_label else np.float32), np.asarray(affine, dtype=np.float64))
+    return _packed(array.astype(np.uint8 if is_label else np.float32), np.asarray(affine, dtype=np.float64))
+
+
+def _packed(array: np.ndarray, affine: np.ndarray) -> bytes:
+    image = nib.Nifti1Image(array, affine)
     image.header.set_xyzt_units("mm", "sec")
     image.set_sform(affine, code=1)
     image.set_qform(affine, code=1)
     return gzip.compress(image.to_bytes(), compresslevel=6, mtime=0)
+
+
+def picture_bytes(pixels: np.ndarray) -> bytes:
+    """A picture as the bytes of a ``.nii.gz`` of columns x rows x 1, with :data:`~.picture_file.PICTURE_AFFINE`.
+
+    Args:
+        pixels: uint8, shape (rows, columns), or (rows, columns, 3), which becomes NIfTI's RGB24.
+    """
+    turned = np.ascontiguousarray(pixels.swapaxes(0, 1)[:, :, None], np.uint8)
+    return _packed(turned if pixels.ndim == 2 else turned.view(_RGB24)[..., 0], PICTURE_AFFINE)
 
 
 def write_volume(path: Path | str, array_xyz: np.ndarray, affine: np.ndarray) -> None:

@@ -16,7 +16,7 @@ from ..io.reading import read_study
 from ..io.study import MultiEchoStudy
 from ..io.ultrasound_folder import SourceImage, is_subject
 from ..io.volumes import read_labels
-from ..ultrasound.reading import read_picture_region, read_subject
+from ..ultrasound.reading import paired_images, read_picture_region, read_subject
 from .region_image import RegionExample
 
 
@@ -127,17 +127,28 @@ def read_region_case(path: Path | str) -> RegionCase:
         UnsuitableInputError: no image to outline the liver on, or one that cannot be used.
     """
     path = Path(path)
+    return _ultrasound(path) if is_ultrasound(path) else of_study(read_study(path))
+
+
+def is_ultrasound(path: Path) -> bool:
+    """Whether a case or files are read as ultrasound: a case that also has an MRI is."""
     if path.name.endswith(CASE_SUFFIX):
-        is_ultrasound = load_case(path).ultrasound is not None
-    else:
-        is_ultrasound = is_subject(path)
-    return _ultrasound(path) if is_ultrasound else of_study(read_study(path))
+        return load_case(path).ultrasound is not None
+    return is_subject(path)
+
+
+def magnitude_of(study: MultiEchoStudy) -> np.ndarray:
+    """The root mean square of the echoes' magnitudes, shape (x, y, z), float32; one echo at a time in memory."""
+    power = np.zeros(study.signal.shape[1:], np.float32)
+    for echo in study.signal:
+        power += np.abs(echo) ** 2
+    return np.sqrt(power / len(study.signal))
 
 
 def of_study(study: MultiEchoStudy) -> RegionCase:
     """The slices of an MRI: the root mean square of its echoes' magnitudes."""
     view = SliceView.of(study.affine)
-    magnitude = np.sqrt(np.mean(np.abs(study.signal) ** 2, axis=0)).astype(np.float32)
+    magnitude = magnitude_of(study)
     images = tuple(view.image(magnitude[:, :, k]) for k in range(magnitude.shape[2]))
     patient = study.patient_id or study.case_id
     return RegionCase(study.case_id, patient, "mri", images, study.affine, study.is_simulated, view)
@@ -201,10 +212,8 @@ def _frame_of_nifti(path: Path) -> RegionFrame:
 
 def _first_b_mode(case: Case, studies_dir: Path) -> SourceImage | None:
     """The image that an ultrasound case is outlined on; None: it has no B-mode image."""
-    images = case_source(case, studies_dir).images
-    names = [image.name for image in images]
-    b_modes = [image for image in images if image.role == "bmode"]
-    return min(b_modes, key=lambda image: names.index(image.name), default=None)
+    pairs = paired_images(case_source(case, studies_dir))
+    return next((images["bmode"] for _, images in pairs if "bmode" in images), None)
 
 
 def _ultrasound(path: Path) -> RegionCase:

@@ -50,9 +50,20 @@ def read_subject(path: Path | str, *, needs_stiffness: bool = True) -> Ultrasoun
     Raises:
         UnsuitableInputError: no ultrasound, an image or value that cannot be used, an elastogram of unknown scale.
     """
+    return load_subject(find_subject(path), needs_stiffness=needs_stiffness)
+
+
+def find_subject(path: Path | str) -> SubjectSource:
+    """Where the images of one subject are, with its values; no pixels are read.
+
+    Args:
+        path: As :func:`read_subject`.
+    Raises:
+        UnsuitableInputError: no ultrasound, or a manifest, sidecar, table or label with a fault.
+    """
     path = Path(path)
     if path.name.endswith(CASE_SUFFIX):
-        return load_subject(case_source(load_case(path), path.parent), needs_stiffness=needs_stiffness)
+        return case_source(load_case(path), path.parent)
     if not is_subject(path):
         raise UnsuitableInputError(
             f"One ultrasound subject is needed: a case or a folder with ultrasound.json or files named bmode_* and "
@@ -61,7 +72,7 @@ def read_subject(path: Path | str, *, needs_stiffness: bool = True) -> Ultrasoun
     above = path.resolve().parent
     tables = [above / name for name in ("clinical.csv", "clinical.xlsx") if (above / name).is_file()]
     (source,), _, _ = read_sources(path, clinical=next(iter(tables), None))
-    return load_subject(source, needs_stiffness=needs_stiffness)
+    return source
 
 
 def read_cohort(
@@ -101,10 +112,8 @@ def load_subject(source: SubjectSource, *, needs_stiffness: bool = True) -> Ultr
     Raises:
         UnsuitableInputError: an image that cannot be used, named with its subject.
     """
-    names = list(dict.fromkeys(image.name for image in source.images))
     pairs = []
-    for name in names:
-        images = {image.role: image for image in source.images if image.name == name}
+    for name, images in paired_images(source):
         try:
             pairs.append(_pair(name, images.get("bmode"), images.get("swe"), source.species, needs_stiffness))
         except UnsuitableInputError as error:
@@ -117,6 +126,12 @@ def load_subject(source: SubjectSource, *, needs_stiffness: bool = True) -> Ultr
         is_fibrotic_nash=source.is_fibrotic_nash,
         is_simulated=source.is_simulated,
     )
+
+
+def paired_images(source: SubjectSource) -> list[tuple[str, dict[str, SourceImage]]]:
+    """Each name of a place, in the order of the images, with the images of that name by role."""
+    names = dict.fromkeys(image.name for image in source.images)
+    return [(name, {image.role: image for image in source.images if image.name == name}) for name in names]
 
 
 def _pair(

@@ -28,11 +28,14 @@ def described(name: str, content: Any) -> dict:
         return {"name": name, "json": rounded(content)}
     image = nib.Nifti1Image.from_bytes(gzip.decompress(content))
     values = np.asarray(image.dataobj)
+    dtype, shape = str(values.dtype), list(values.shape)
+    if values.dtype.names:
+        dtype, values = "RGB24", values.view(np.uint8)
     finite = values[np.isfinite(values)]
     return {
         "name": name,
-        "dtype": str(values.dtype),
-        "shape": list(values.shape),
+        "dtype": dtype,
+        "shape": shape,
         "affine": rounded(image.affine.tolist()),
         "n_finite": int(finite.size),
         "median": rounded(float(np.median(finite))),
@@ -85,25 +88,31 @@ def hold(name: str, found: Any) -> None:
     assert_alike(found, golden(name))
 
 
-def test_the_reply_is_the_golden_one(server):
-    reply = sent(server, golden("pdff.request.json"))
+def hold_whole(name: str, reply: Reply) -> None:
+    """Compare a reply of several parts with ``NAME.reply.json``, or write that and the reply as it came."""
     told = {
         "status": reply.status,
         "content_type": reply.headers["content-type"].partition(";")[0],
         "parts": [described(name, content) for name, content in reply.parts().items()],
     }
     if IS_REGENERATING:
-        (CONTRACT / "pdff.reply.http").write_bytes(
+        (CONTRACT / f"{name}.reply.http").write_bytes(
             f"Content-Type: {reply.headers['content-type']}\r\n\r\n".encode() + reply.body
         )
-    hold("pdff.reply.json", told)
+    hold(f"{name}.reply.json", told)
 
 
-def test_the_stored_reply_is_what_its_description_says():
-    head, _, body = (CONTRACT / "pdff.reply.http").read_bytes().partition(b"\r\n\r\n")
+@pytest.mark.parametrize("name", ["pdff", "images.mri"])
+def test_the_reply_is_the_golden_one(server, name):
+    hold_whole(name, sent(server, golden(f"{name}.request.json")))
+
+
+@pytest.mark.parametrize("name", ["pdff", "images.mri", "images.ultrasound"])
+def test_the_stored_reply_is_what_its_description_says(name):
+    head, _, body = (CONTRACT / f"{name}.reply.http").read_bytes().partition(b"\r\n\r\n")
     stored = Reply(200, {"content-type": head.decode().partition(": ")[2]}, body)
     described_parts = [described(name, content) for name, content in stored.parts().items()]
-    assert described_parts == golden("pdff.reply.json")["parts"]
+    assert described_parts == golden(f"{name}.reply.json")["parts"]
 
 
 @pytest.mark.parametrize("index", range(len(golden("refusals.json"))))

@@ -13,7 +13,7 @@ import nibabel
 import numpy as np
 import pytest
 from client import start_server
-from test_contract import described, golden, hold, sent
+from test_contract import described, golden, hold, hold_whole, sent
 
 from liver_models.io.class_label import class_label_path
 from liver_models.io.importer import import_source
@@ -51,6 +51,10 @@ def answered(server):
 def test_the_reply_is_the_golden_one(answered):
     told = {"parts": [described(name, content) for name, content in answered.items()]}
     hold("fibrotic_nash.reply.json", told)
+
+
+def test_the_images_of_an_ultrasound_case_are_the_golden_ones(server):
+    hold_whole("images.ultrasound", sent(server, golden("images.ultrasound.request.json")))
 
 
 @pytest.fixture(scope="module")

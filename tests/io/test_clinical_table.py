@@ -6,7 +6,7 @@ import openpyxl
 import pytest
 
 from liver_models.errors import UnsuitableInputError
-from liver_models.io.clinical import CLINICAL_COLUMNS, CLINICAL_FEATURES
+from liver_models.io.clinical import CLINICAL_COLUMNS, CLINICAL_FEATURES, clinical_values
 from liver_models.io.clinical_table import read_clinical_table
 
 IDS = "subject_id,patient_id"
@@ -47,6 +47,17 @@ def test_a_table_is_read_by_subject(tmp_path):
 
 def test_every_feature_that_methods_know_is_a_column():
     assert set(CLINICAL_FEATURES) < set(CLINICAL_COLUMNS)
+
+
+def test_ranges_of_an_unknown_species_hold_those_of_every_one():
+    ranges = {
+        species: {one.name: (one.low, one.high) for one in clinical_values({"weight_g": 450.0}, species)}
+        for species in ("rat", "human", None)
+    }
+    assert set(ranges[None]) == set(CLINICAL_FEATURES) and len({c.title for c in CLINICAL_COLUMNS.values()}) == 10
+    assert (ranges["rat"]["weight_g"], ranges["human"]["weight_g"]) == ((50, 1500), (20_000, 300_000))
+    assert ranges[None]["weight_g"] == (50, 300_000) and ranges[None]["ggt_u_per_l"] == (0, 5000)
+    assert [one.value for one in clinical_values({"weight_g": 450.0}, None)] == [450.0] + [None] * 8
 
 
 @pytest.mark.parametrize(

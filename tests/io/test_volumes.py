@@ -1,6 +1,7 @@
 """Maps and masks: geometry kept, bytes fixed, regions checked."""
 
 import errno
+import gzip
 import json
 import os
 
@@ -11,7 +12,8 @@ from make_studies import GEOMETRIES, affine_of, everything_under, make_study
 
 from liver_models.errors import UnsuitableInputError
 from liver_models.io import files
-from liver_models.io.volumes import read_mask, read_volume, write_volume
+from liver_models.io.picture_file import PICTURE_AFFINE, open_picture
+from liver_models.io.volumes import picture_bytes, read_mask, read_volume, write_volume
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
@@ -33,6 +35,23 @@ def test_a_mask_is_stored_as_bytes_and_the_same_volume_as_the_same_bytes(tmp_pat
         write_volume(tmp_path / name, mask, affine_of())
     assert read_volume(tmp_path / "a.nii.gz")[0].dtype == np.uint8
     assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+
+
+@pytest.mark.parametrize("is_colour", [False, True])
+def test_a_picture_as_it_looks_becomes_columns_by_rows_in_its_own_colours(tmp_path, is_colour):
+    from PIL import Image
+
+    grey = np.random.default_rng(1).integers(0, 256, (5, 8)).astype(np.uint8)
+    rgb = np.stack([grey, grey, 255 - grey if is_colour else grey], axis=-1)
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    content = picture_bytes(open_picture(tmp_path / "a.png").shown())
+    image = nib.Nifti1Image.from_bytes(gzip.decompress(content))
+    values = np.asarray(image.dataobj)
+    assert values.shape == (8, 5, 1) and np.array_equal(image.affine, PICTURE_AFFINE)
+    assert int(image.header["datatype"]) == (128 if is_colour else 2)
+    for number, channel in enumerate("RGB"):
+        assert np.array_equal((values[channel] if is_colour else values)[:, :, 0].T, rgb[..., number])
+    assert content == picture_bytes(open_picture(tmp_path / "a.png").shown())
 
 
 def test_a_full_disk_keeps_the_old_volume_and_leaves_nothing_half_written(tmp_path, monkeypatch):
