@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from LiverLabelLib.client import LiverLabelClient, new_request_id
 from LiverLabelLib.errors import CannotConnect, ConnectError, RefusedError
+from LiverLabelLib.geometry import geometry_difference
 from LiverLabelLib.nifti import Volume, write_nifti
 from LiverLabelLib.outbox import Outbox
+from LiverLabelLib.protocol import class_label_bytes
 from LiverLabelLib.stats import segment_table
 from LiverLabelLib.transport import Call
 
@@ -81,6 +83,28 @@ def test_the_circle_from_connecting_to_the_next_case(server, tmp_path):
     following = client.next_case("liver_roi", "random", seed=1)
     assert (following.id, following.n_labelled) == ("vials-2", 1)
     assert len(client.reopen("vials-1")) >= 1 and client.next_case("liver_roi", "random").n_labelled == 0
+
+
+def test_the_images_of_a_case_lie_where_its_maps_do_and_its_answer_is_reached_beside_a_region(server):
+    client = LiverLabelClient(server.address, server.token)
+    found = client.images("vials-2")
+    (image,) = found.images
+    answer = client.infer("liver_roi", "vials-2")
+    difference = geometry_difference(
+        image.volume.shape, image.volume.affine, answer.maps["liver_roi"].shape, answer.maps["liver_roi"].affine
+    )
+    assert not difference and found.is_simulated and len(found.echo_times_s) == 6
+    region = write_nifti(Volume(np.ones(image.volume.shape, np.uint8), image.volume.affine))
+    client.save_label("vials-2", region, "vials-2.nii.gz", "anna")
+    assert client.class_answer("vials-2") is None
+    answer = class_label_bytes("vials-2", "fibrotic_nash", False, "anna")
+    client.save_label("vials-2", answer, "vials-2.label.json", "anna")
+    assert client.class_answer("vials-2") is False and client.label("vials-2")[:2] == b"\x1f\x8b"
+    client.reopen("vials-2")
+    assert client.class_answer("vials-2") is None
+    for ask in (client.images, client.class_answer):
+        with pytest.raises(RefusedError, match="no case 'nobody'"):
+            ask("nobody")
 
 
 def test_a_misplaced_region_is_refused_with_the_servers_sentence(server):

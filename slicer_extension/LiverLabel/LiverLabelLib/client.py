@@ -16,6 +16,8 @@ from urllib.parse import quote, urlencode
 
 from . import protocol
 from .address import Address, parse_address
+from .case_images import CaseImages, read_case_images
+from .class_answers import read_class_answer
 from .errors import CannotConnect, ConnectError, RefusedError, UnusableReplyError
 from .multipart import Form, FormFile, parse_parts
 from .nifti import MAX_VOLUME_BYTES, Volume, read_nifti, write_nifti
@@ -108,6 +110,13 @@ class LiverLabelClient:
     def cases(self, call: Call = _PLAIN) -> tuple[protocol.Case, ...]:
         """The stored cases."""
         return protocol.read_cases(self._json("GET", "/liver/cases", call))
+
+    def images(self, case_id: str, call: Call = _PLAIN) -> CaseImages:
+        """The images of a stored case, to be shown and outlined before anything is computed."""
+        call = replace(call, timeout_s=call.timeout_s or COMPUTE_TIMEOUT_S)
+        path = f"/liver/cases/{quote(case_id, '')}/images"
+        reply = self._exchange("GET", path, call, max_reply_bytes=MAX_ANSWER_BYTES)
+        return read_case_images(case_id, parse_parts(reply.headers.get("content-type", ""), reply.body))
 
     def next_case(
         self, task: str, strategy: str = "default", seed: int | None = None, call: Call = _PLAIN
@@ -238,6 +247,13 @@ class LiverLabelClient:
     def label_volume(self, case_id: str, tag: str = FINAL, call: Call = _PLAIN) -> Volume:
         """The region or map stored under a tag."""
         return read_nifti(self.label(case_id, tag, call), f"{case_id}, {tag}")
+
+    def class_answer(self, case_id: str, tag: str = FINAL, call: Call = _PLAIN) -> bool | None:
+        """The answer stored under a tag, whether or not a region is beside it; None: there is none."""
+        if not any((one.tag, one.kind) == (tag, "answer") for one in self.labels(case_id, call)):
+            return None
+        asked = urlencode({"label": case_id, "tag": tag, "kind": "answer"})
+        return read_class_answer(self._file(f"/datastore/label?{asked}", call), case_id)
 
     def image(self, case_id: str, call: Call = _PLAIN) -> bytearray:
         """The file of a stored image; of a case, its manifest."""

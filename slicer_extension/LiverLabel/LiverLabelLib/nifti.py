@@ -16,6 +16,8 @@ from .errors import UnsuitableInputError, UnusableReplyError
 _HEADER_BYTES, _DATA_OFFSET = 348, 352
 _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
 """NIfTI's datatype -> numpy's."""
+_RGB24, _RGB24_CODE = np.dtype("V3"), 128
+"""A voxel of three bytes, and NIfTI's datatype of it."""
 _MM_AND_S = 2 | 8
 MAX_VOLUME_BYTES = 2 << 30
 """Most that a volume may hold once unpacked."""
@@ -23,29 +25,31 @@ MAX_VOLUME_BYTES = 2 << 30
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A scalar volume and where it lies."""
+    """A volume and where it lies."""
 
     array: np.ndarray
-    """Shape (x, y, z)."""
+    """Shape (x, y, z); of a colour volume (x, y, z, 3), uint8, red first."""
     affine: np.ndarray
     """Index to world millimetres, RAS+, shape (4, 4)."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(x, y, z)."""
-        return self.array.shape
+        return self.array.shape[:3]
 
 
-def read_nifti(content: bytes | bytearray | memoryview, name: str) -> Volume:
+def read_nifti(content: bytes | bytearray | memoryview, name: str, *, allows_colour: bool = False) -> Volume:
     """Read one volume.
 
     Args:
         content: ``.nii.gz`` or ``.nii``.
         name: For the sentence when it cannot be read.
+        allows_colour: RGB24 is read too, as shape (x, y, z, 3).
     Returns:
         The array in the type it is stored in, scaled as its header says; a 2-D image has one slice.
     Raises:
-        UnusableReplyError: it is damaged, cut short, no single volume, or says nothing of where it lies.
+        UnusableReplyError: it is damaged, cut short, no single volume, in colour where numbers are needed, or says
+            nothing of where it lies.
     """
     is_packed = bytes(content[:2]) == b"\x1f\x8b"
     try:
@@ -54,7 +58,7 @@ def read_nifti(content: bytes | bytearray | memoryview, name: str) -> Volume:
         order = next((o for o in "<>" if len(head) == _DATA_OFFSET and struct.unpack_from(o + "i", head)[0] == 348), "")
         if not order or head[344:347] not in (b"n+1", b"ni1"):
             raise _damaged(name, "it does not begin as a NIfTI volume")
-        shape, kind, offset, slope, intercept = _described(head, order, name)
+        shape, kind, offset, slope, intercept = _described(head, order, name, allows_colour)
         n_bytes = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
         if n_bytes > MAX_VOLUME_BYTES:
             raise _damaged(name, f"it would take {n_bytes / 2**30:.1f} GiB")
@@ -70,13 +74,19 @@ def read_nifti(content: bytes | bytearray | memoryview, name: str) -> Volume:
     data = memoryview(rest)[offset - _DATA_OFFSET :]
     if len(data) != n_bytes or not is_whole:
         raise _damaged(name, f"its {' x '.join(map(str, shape))} voxels need {n_bytes} bytes and other than that came")
-    array = np.frombuffer(data, kind).reshape(shape, order="F").astype(kind.newbyteorder("="))
+    array = np.frombuffer(data, kind).reshape(shape, order="F")
+    if kind == _RGB24:
+        colours = np.array(array, order="C").view(np.uint8).reshape(*shape, 3)
+        return Volume(colours, _affine(head, order, name))  # A scale does not apply to colours.
+    array = array.astype(kind.newbyteorder("="))
     if slope not in (0.0, 1.0) or (slope and intercept):
         array = (array * slope + intercept).astype(np.float32)
     return Volume(array, _affine(head, order, name))
 
 
-def _described(head: bytes, order: str, name: str) -> tuple[tuple[int, ...], np.dtype, int, float, float]:
+def _described(
+    head: bytes, order: str, name: str, allows_colour: bool
+) -> tuple[tuple[int, ...], np.dtype, int, float, float]:
     n_dimensions, *sizes = struct.unpack_from(order + "8h", head, 40)
     sizes = sizes[: max(n_dimensions, 0)]
     while len(sizes) > 3 and sizes[-1] == 1:
@@ -84,14 +94,16 @@ def _described(head: bytes, order: str, name: str) -> tuple[tuple[int, ...], np.
     if not 2 <= n_dimensions <= 7 or not 2 <= len(sizes) <= 3 or min(sizes) < 1:
         raise _damaged(name, f"one volume (x, y, z) is needed and its matrix is {sizes}")
     code = struct.unpack_from(order + "h", head, 70)[0]
-    if code not in _TYPES:
+    is_colour = allows_colour and code == _RGB24_CODE
+    if code not in _TYPES and not is_colour:
         raise _damaged(name, f"numbers are needed and its data type is {code}")
     offset, slope, intercept = struct.unpack_from(order + "3f", head, 108)
     if not _DATA_OFFSET <= offset < 1 << 24:
         raise _damaged(name, f"its voxels begin at byte {offset:g}")
     if not np.isfinite(slope) or not np.isfinite(intercept):
         slope, intercept = 1.0, 0.0  # As the standard's own programs: no scale.
-    return (*sizes, 1)[:3], np.dtype(order + _TYPES[code]), int(offset), slope, intercept
+    kind = _RGB24 if is_colour else np.dtype(order + _TYPES[code])
+    return (*sizes, 1)[:3], kind, int(offset), slope, intercept
 
 
 def _affine(head: bytes, order: str, name: str) -> np.ndarray:

@@ -1,0 +1,29 @@
+"""A reader's answer as it comes back from the server; :func:`.protocol.class_label_bytes` writes it."""
+
+from __future__ import annotations
+
+from .errors import UnusableReplyError
+from .protocol import CLASS_LABEL_SCHEMA, CLASS_LABEL_VERSION, TEXT, Fields, parse_json
+
+
+def read_class_answer(content: bytes, case_id: str) -> bool:
+    """The answer that a ``<id>.label.json`` holds.
+
+    Args:
+        content: The file.
+        case_id: Whose answer was asked for.
+    Raises:
+        UnusableReplyError: no such file, another version, another case's, or an answer that is not true or false.
+    """
+    told = Fields.of(parse_json(content, "The stored answer"), "The stored answer")
+    found = (told.take("schema", TEXT), told.take("schema_version", (int,)))
+    if found != (CLASS_LABEL_SCHEMA, CLASS_LABEL_VERSION):
+        raise UnusableReplyError(
+            f"The stored answer needs the form {CLASS_LABEL_SCHEMA} of version {CLASS_LABEL_VERSION}; found {found[0]} "
+            f"of version {found[1]}. Update the extension, or answer again."
+        )
+    if told.take("case_id", TEXT) != case_id:
+        raise UnusableReplyError(
+            f"The stored answer is on the case '{told.values['case_id']}' and not on '{case_id}'. Answer again."
+        )
+    return told.take("value", (bool,))
