@@ -70,7 +70,7 @@ test-scene: ## the part of make test that uses the scene of 3D Slicer 5.12; PYTH
 	  echo "No Python 3.12 found, so the tests in 3D Slicer's scene are left out; name one with PYTHON_SLICER=…"; \
 	else $(MAKE) $(STAMPS)/slicer-$(SLICER_VERSION) PYTHON_SLICER="$(PYTHON_SLICER)" && \
 	  echo "Testing in the scene of slicer-core $(SLICER_VERSION)" && \
-	  env -u PYTHONPATH .venv-slicer/bin/python $(SLICER_TESTS); fi
+	  env -u PYTHONPATH LIVERLABEL_SERVER_PYTHON="$(abspath $(BIN)/python)" .venv-slicer/bin/python $(SLICER_TESTS); fi
 
 test-slicer: ## the tests in the scenes of 3D Slicer 5.10 and of the preview
 	@[[ -n "$(PYTHON_SLICER)" ]] || { echo "No Python 3.12 found; name one with PYTHON_SLICER=…"; exit 1; }

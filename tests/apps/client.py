@@ -110,10 +110,10 @@ def free_port() -> int:
 
 
 def start_server(
-    studies: Path, log: Path, program: Sequence[str] = ("-m", "liver_apps.entry")
+    studies: Path, log: Path, program: Sequence[str] = ("-m", "liver_apps.entry"), port: int | None = None
 ) -> tuple[subprocess.Popen, Server]:
-    """Start a server and wait until it answers; ``program`` is what Python runs."""
-    port = free_port()
+    """Start a server, on a free port if none is named, and wait until it answers; ``program`` is what Python runs."""
+    port = port or free_port()
     temporary = log.parent / "tmp"
     temporary.mkdir(exist_ok=True)
     command = [sys.executable, *program, "start_server", "--app", "apps/liver"]
