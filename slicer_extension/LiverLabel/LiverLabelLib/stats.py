@@ -106,13 +106,14 @@ def _row(name, mask, values, std, affine, max_std) -> SegmentRow:
     )
 
 
-def table_csv(rows: Sequence[SegmentRow], quantity: str, unit: str) -> str:
+def table_csv(rows: Sequence[SegmentRow], quantity: str, unit: str, separator: str = ",") -> str:
     """A table as CSV: units in its header, a point in its numbers, nothing where there is no value.
 
     Args:
         rows: Of :func:`segment_table`.
         quantity: Such as PDFF.
         unit: Of the map.
+        separator: Between columns; a tab for the clipboard.
     """
     columns = {
         "Segment": "name",
@@ -127,7 +128,7 @@ def table_csv(rows: Sequence[SegmentRow], quantity: str, unit: str) -> str:
         "Voxels not estimated": "n_not_estimated",
     }
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n", delimiter=separator)
     writer.writerow(columns)
     writer.writerows([_cell(getattr(row, field)) for field in columns.values()] for row in rows)
     return text.getvalue()
