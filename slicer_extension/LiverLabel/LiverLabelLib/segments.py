@@ -95,6 +95,17 @@ def labelsFromSegmentation(node, reference) -> tuple[np.ndarray, np.ndarray]:
     return labels, affineOf(reference)
 
 
+def segmentMasks(node, reference) -> list[tuple[str, np.ndarray]]:
+    """(name, mask in the image's voxels, shape (x, y, z)) of every segment; they may overlap or be empty.
+
+    Args:
+        node: The segmentation.
+        reference: The image's volume node.
+    """
+    segmentation = node.GetSegmentation()
+    return [(segmentation.GetSegment(one).GetName(), _maskOf(node, one, reference)) for one in labelValues(node)]
+
+
 def labelValues(node) -> dict[str, int]:
     """Segment id -> its value in a label volume."""
     segmentation = node.GetSegmentation()

@@ -47,6 +47,8 @@ def _set(self, name, value):
             descriptor.__set__(self, value)
         else:
             self.__dict__[name] = value
+    elif isinstance(value, QtCore.QObject) and value.objectName == name:
+        return  # PySide's loader of forms puts each child at its parent; PythonQt's does not.
     else:
         raise AttributeError(f"PythonQt knows no property '{name}' of {type(self).__name__}")
 
