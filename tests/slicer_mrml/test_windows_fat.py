@@ -107,6 +107,12 @@ def test_another_case_takes_the_result_away(fat):
     assert fat.ui.simulatedLabel.isHidden() and fat.ui.mapCombo.count == 0 and not fat.ui.mapCombo.enabled
 
 
+def test_the_same_case_opened_again_shows_its_maps_again(fat, windows):
+    measure(fat)
+    openCase("a")
+    assert sliceViews(windows) == [("Water", "PDFF", 0.6)] * 2 and fat.ui.simulatedLabel.text
+
+
 def test_a_scene_closed_while_measuring_leaves_nothing(fat, windows):
     fat.ui.measureButton.click()
     windows.mrmlScene.Clear(False)

@@ -68,8 +68,12 @@ class MapPanel(Panel):
         self._tell()
 
     def onCase(self) -> None:
-        """The scene was closed or another case opened: its maps are gone."""
-        if self.answer is not None and (not self.source.caseId or self.source.caseId != self.session.caseId):
+        """The scene was closed or another case opened: its maps are gone. The same case again shows them again."""
+        if self.answer is None:
+            return
+        if self.source.caseId and self.source.caseId == self.session.caseId:
+            self.showChosen()
+        else:
             self._pending, self.answer, self.source, self.case, self._limits = [], None, Source(), "", {}
             self._settled.stop()
             self._fill()
