@@ -14,6 +14,7 @@ from .panel import Panel
 from .status_line import StatusLine
 
 FILES = "Scans (*.dcm *.ima *.nii *.nii.gz *.json *.mat *.zip);;All files (*)"
+MOST_ROWS = 12
 NOTHING = "Open an MRI case in the module LiverLabel, or choose the files of a scan."
 
 
@@ -149,7 +150,7 @@ class EchoPanel(Panel):
 
 
 def fill(table, rows) -> None:
-    """Put rows of texts into a table."""
+    """Put rows of texts into a table, as high as they need up to ``MOST_ROWS``."""
     table.setRowCount(len(rows))
     for row, texts in enumerate(rows):
         for column, text in enumerate(texts):
@@ -157,3 +158,4 @@ def fill(table, rows) -> None:
             item.setToolTip(text)
             table.setItem(row, column, item)
     table.resizeColumnsToContents()
+    table.setFixedHeight((min(max(len(rows), 2), MOST_ROWS) + 2) * table.verticalHeader().defaultSectionSize)
