@@ -10,7 +10,7 @@ import slicer.util
 
 from .case_nodes import caseOf, roleOf
 from .errors import UnsuitableInputError
-from .mrml_io import UNIT_ATTRIBUTE, arrayFromVolume, checkSameGeometry, pictureOnImage, volumeFromArray
+from .mrml_io import UNIT_ATTRIBUTE, affineOf, checkSameGeometry, pictureOnImage, volumeFromArray, voxelsOf
 
 SHOWN = ".shown"
 """Ends the role of the volume that is displayed in a map's place while uncertain voxels are left out."""
@@ -77,7 +77,7 @@ def applyLook(node, look: MapLook | None = None) -> MapLook:
         The look, with the window filled in.
     """
     look = look or lookOf(roleOf(node) or node.GetName(), node.GetAttribute(UNIT_ATTRIBUTE) or "")
-    values, _ = arrayFromVolume(node)
+    values = voxelsOf(node)
     finite = values[np.isfinite(values)]
     if look.low is None or look.high is None:
         low, high = np.percentile(finite, (1, 99)) if finite.size else (0.0, 1.0)
@@ -150,9 +150,9 @@ def hideUncertain(mapNode, stdNode, maximumStd: float | None):
     """
     if maximumStd is None:
         return mapNode
-    values, affine = arrayFromVolume(mapNode)
-    std, stdAffine = arrayFromVolume(stdNode)
-    checkSameGeometry(std.shape, stdAffine, mapNode, f"'{stdNode.GetName()}'")
+    values, affine = voxelsOf(mapNode).T, affineOf(mapNode)
+    std = voxelsOf(stdNode).T
+    checkSameGeometry(std.shape, affineOf(stdNode), mapNode, f"'{stdNode.GetName()}'")
     # A voxel whose standard deviation is not known is not shown as certain.
     shown = np.where(std <= maximumStd, values, np.nan).astype(np.float32)
     role = (roleOf(mapNode) or mapNode.GetName()) + SHOWN

@@ -55,6 +55,15 @@ def arrayFromVolume(node) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         UnsuitableInputError: the node holds no voxels or more than one number for each.
     """
+    return np.array(voxelsOf(node).T, order="C"), affineOf(node)
+
+
+def voxelsOf(node) -> np.ndarray:
+    """A scalar volume's own values, to be read only, in Slicer's order: shape (z, y, x).
+
+    Raises:
+        UnsuitableInputError: as :func:`arrayFromVolume`.
+    """
     if node is None or node.GetImageData() is None or node.GetImageData().GetNumberOfPoints() == 0:
         found = "none is chosen" if node is None else f"'{node.GetName()}' holds no voxels"
         raise UnsuitableInputError(f"A volume is needed; {found}. Load the image again.")
@@ -62,7 +71,7 @@ def arrayFromVolume(node) -> tuple[np.ndarray, np.ndarray]:
         raise UnsuitableInputError(
             f"A volume with one number for each voxel is needed; '{node.GetName()}' has {n}. Choose a grey one."
         )
-    return np.array(slicer.util.arrayFromVolume(node).T, order="C"), affineOf(node)
+    return slicer.util.arrayFromVolume(node)
 
 
 def affineOf(node) -> np.ndarray:

@@ -6,10 +6,10 @@ import numpy as np
 import slicer
 import slicer.util
 
-from .case_nodes import caseOf, findNode, removeNode, roleOf
+from .case_nodes import caseOf, findNode, nodeFor, removeNode, roleOf
 from .case_view import imageNode
 from .display import LOOKS, SHOWN, alignSlices, applyLook, hideUncertain, lookOf, showColourBar, showInSlices
-from .mrml_io import UNIT_ATTRIBUTE, arrayFromVolume, volumeFromArray
+from .mrml_io import UNIT_ATTRIBUTE, arrayFromVolume, volumeFromArray, voxelsOf
 from .pdff_choices import STD_MAPS
 from .results import PdffAnswer
 from .segments import segmentMasks
@@ -51,6 +51,11 @@ def makeMap(answer: PdffAnswer, name: str, case: str):
     """Put one map into the scene with its window and unit; returns its node."""
     volume = answer.maps[name]
     look = lookOf(name, answer.units[name])
+    node = nodeFor(_VOLUME, case, name, look.title)
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+        # Its window is fixed; finding one of its own would take as long as all the rest.
+        node.GetDisplayNode().AutoWindowLevelOff()
     node = volumeFromArray(volume.array, volume.affine, case=case, role=name, name=look.title, unit=look.unit)
     applyLook(node, look)
     return node
@@ -82,8 +87,8 @@ def showMap(node, background, opacity: float, maximumStd: float | None = None) -
     shown, share = node, 0.0
     if maximumStd is not None and (std := stdNode(node)) is not None:
         shown = hideUncertain(node, std, maximumStd)
-        estimated = np.isfinite(slicer.util.arrayFromVolume(node))
-        left = np.isfinite(slicer.util.arrayFromVolume(shown))
+        estimated = np.isfinite(voxelsOf(node))
+        left = np.isfinite(voxelsOf(shown))
         share = 1 - left.sum() / estimated.sum() if estimated.any() else 0.0
     if background is None or background is node:
         showInSlices(shown)
@@ -96,7 +101,7 @@ def showMap(node, background, opacity: float, maximumStd: float | None = None) -
 def stdNode(node):
     """The standard deviation of a map, or None where there is none with a value."""
     std = mapNode(caseOf(node), STD_MAPS.get(roleOf(node), ""))
-    return std if std is not None and np.isfinite(slicer.util.arrayFromVolume(std)).any() else None
+    return std if std is not None and np.isfinite(voxelsOf(std)).any() else None
 
 
 def setOpacity(opacity: float) -> None:
