@@ -29,6 +29,12 @@ def measure(widget):
     return waitUntil(lambda: not widget.pdff.status.isBusy)
 
 
+def pause(forS):
+    """Let the window work; its longest absence that is the machine's own, in seconds."""
+    end = time.monotonic() + forS
+    return waitUntil(lambda: time.monotonic() > end)
+
+
 def choose(combo, name):
     combo.setCurrentIndex(combo.findData(name))
     assert combo.itemData(combo.currentIndex) == name
@@ -74,10 +80,11 @@ def test_every_map_joins_the_scene_with_its_window_and_place(fat):
 
 def test_the_window_answers_while_a_slow_infer_runs(fat):
     connect(FakeClient(1.5))
+    idleS = pause(1.0)
     fat.ui.measureButton.click()
     awayS = waitUntil(lambda: fat.pdff.status.isBusy and "2 of 3" in fat.ui.pdffStatusLabel.text)
-    print(f"longest time the window did not answer: {1000 * awayS:.0f} ms")
-    assert awayS <= 0.05
+    print(f"longest time the window did not answer: {1000 * awayS:.0f} ms; without requests {1000 * idleS:.0f} ms")
+    assert awayS <= max(0.05, 2 * idleS)
     fat.ui.pdffCancelButton.click()
 
 
@@ -117,8 +124,7 @@ def test_a_scene_closed_while_measuring_leaves_nothing(fat, windows):
     fat.ui.measureButton.click()
     windows.mrmlScene.Clear(False)
     assert not fat.pdff.status.isBusy and fat.ui.pdffStatusLabel.text == ""
-    time.sleep(0.4)
-    waitUntil(lambda: True)
+    pause(0.4)
     assert fat.maps.answer is None and windows.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
     assert not fat.ui.measureButton.enabled and "Open an MRI case" in fat.ui.measureButton.toolTip
 
@@ -126,8 +132,7 @@ def test_a_scene_closed_while_measuring_leaves_nothing(fat, windows):
 def test_a_scene_closed_while_the_maps_are_made_stops_that(fat, windows):
     measure(fat)
     windows.mrmlScene.Clear(False)
-    start = time.monotonic()
-    waitUntil(lambda: time.monotonic() > start + 0.3)
+    pause(0.3)
     assert windows.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
     assert fat.ui.regionTable.rowCount == 0
 
@@ -283,9 +288,10 @@ def test_reading_many_headers_leaves_the_window_free_and_is_cancelled(fat, monke
 
     echo_panel_cancelled = CancelledError("Cancelled. Nothing was read.")
     monkeypatch.setattr(echo_panel, "read_scan", slow)
+    idleS = pause(0.5)
     fat.echoes.read(["anything"])
     awayS = waitUntil(lambda: "of 400 files" in fat.ui.echoStatusLabel.text)
-    assert awayS <= 0.05
+    assert awayS <= max(0.05, 2 * idleS)
     fat.ui.echoCancelButton.click()
     waitUntil(lambda: not fat.echoes.status.isBusy)
     assert "Cancelled" in fat.ui.echoStatusLabel.text and fat.echoes.scan is None
