@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -74,6 +76,40 @@ class FaultyServer:
     def __exit__(self, *_: object) -> None:
         self.http.shutdown()
         self.http.server_close()
+
+
+class TlsOnly:
+    """Speaks TLS until the block ends, and answers anything else with ``refusal`` before it closes."""
+
+    def __init__(self, context: ssl.SSLContext, refusal: bytes):
+        self.context, self.refusal = context, refusal
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        self.first_bytes: list[bytes] = []
+
+    def __enter__(self) -> TlsOnly:
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+        return self
+
+    def serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self.answer(self.listening.accept()[0])
+
+    def answer(self, opened: socket.socket) -> None:
+        with opened, contextlib.suppress(OSError):
+            self.first_bytes.append(opened.recv(1000, socket.MSG_PEEK))
+            if self.first_bytes[-1][:1] == b"\x16":
+                self.context.wrap_socket(opened, server_side=True).close()
+            else:
+                opened.recv(1000)
+                opened.sendall(self.refusal)
+
+    def __exit__(self, *_: object) -> None:
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self.listening.close()
+        self.thread.join(5)
 
 
 def healthy(version: str = "0.1.0") -> dict:

@@ -9,11 +9,12 @@ import threading
 import time
 
 import pytest
-from faulty_server import FaultyServer, certificate, disconnects, hangs, healthy, sends, sends_json, trickles
+from faulty_server import FaultyServer, TlsOnly, certificate, disconnects, hangs, healthy, sends, sends_json, trickles
 from LiverLabelLib import errors
+from LiverLabelLib.address import parse_address
 from LiverLabelLib.client import LiverLabelClient
 from LiverLabelLib.errors import CannotConnect, ConnectError
-from LiverLabelLib.transport import Call, CancelToken
+from LiverLabelLib.transport import Call, CancelToken, speaks_tls
 
 
 def why(address: str, token: str = "", **options) -> ConnectError:
@@ -86,10 +87,10 @@ def test_a_server_that_speaks_another_protocol_is_no_liverlabel():
     with socket.create_server(("127.0.0.1", 0)) as other:
 
         def greet():
-            opened = other.accept()[0]
-            opened.recv(1000)
-            opened.sendall(b"SSH-2.0-OpenSSH\r\n")
-            opened.close()
+            for opened, _ in (other.accept() for _ in range(2)):
+                opened.recv(1000)
+                opened.sendall(b"SSH-2.0-OpenSSH\r\n")
+                opened.close()
 
         threading.Thread(target=greet, daemon=True).start()
         error = why(f"http://127.0.0.1:{other.getsockname()[1]}")
@@ -117,6 +118,54 @@ def test_certificates_are_verified(certificates, tmp_path):
     expired_file, context = certificates["expired"]
     with FaultyServer(tls=context) as server:
         assert why(server.address, ca_file=str(expired_file)).reason is CannotConnect.EXPIRED_CERTIFICATE
+
+
+def test_http_to_a_server_of_tls_suggests_https(certificates):
+    ca_file, context = certificates["valid"]
+    with FaultyServer(tls=context) as server:
+        error = why(server.address.replace("https", "http") + "/behind", "a-token-of-the-tests")
+        assert error.reason is CannotConnect.NEEDS_HTTPS and error.suggested_address == server.address + "/behind"
+        assert f"127.0.0.1:{server.port} speaks TLS" in str(error) and server.seen == []
+        assert LiverLabelClient(server.address, ca_file=str(ca_file)).connect().version == "0.1.0"
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        b"",
+        b"\x15\x03\x03\x00\x02\x02\x0a",
+        b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 4\r\n\r\n<htm",
+    ],
+    ids=["closes", "alert", "words", "page"],
+)
+def test_whatever_a_server_of_tls_answers_to_http_https_is_suggested(certificates, refusal):
+    with TlsOnly(certificates["valid"][1], refusal) as server:
+        error = why(f"http://127.0.0.1:{server.port}", "a-token-of-the-tests")
+        assert error.reason is CannotConnect.NEEDS_HTTPS
+        assert error.suggested_address == f"https://127.0.0.1:{server.port}"
+        asked, greeted = server.first_bytes
+    assert asked.startswith(b"GET /liver/health ") and greeted.startswith(b"\x16\x03") and b"a-token" not in asked
+
+
+def test_a_server_without_tls_that_fails_is_not_said_to_need_https():
+    with FaultyServer({("GET", "/liver/health"): disconnects}) as server:
+        with pytest.raises(errors.LostConnectionError):
+            LiverLabelClient(server.address).connect()
+        server.answers["GET", "/liver/health"] = sends_json({"detail": "x"}, 400)
+        assert why(server.address).reason is CannotConnect.NOT_LIVERLABEL
+
+
+def test_looking_for_tls_ends_soon_and_when_it_is_cancelled():
+    token = CancelToken()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = parse_address(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        start = time.monotonic()
+        assert not speaks_tls(address, Call(timeout_s=0.3)) and time.monotonic() - start < 1
+        threading.Timer(0.2, token.cancel).start()
+        with pytest.raises(errors.CancelledError):
+            speaks_tls(address, Call(token))
+    assert time.monotonic() - start < 1.5
 
 
 def test_https_to_a_server_without_tls_suggests_http():

@@ -18,11 +18,11 @@ from . import protocol
 from .address import Address, parse_address
 from .case_images import CaseImages, read_case_images
 from .class_answers import read_class_answer
-from .errors import CannotConnect, ConnectError, RefusedError, UnusableReplyError
+from .errors import CannotConnect, ConnectError, LostConnectionError, RefusedError, UnusableReplyError
 from .multipart import Form, FormFile, parse_parts
 from .nifti import MAX_VOLUME_BYTES, Volume, read_nifti, write_nifti
 from .results import Answer, read_answer
-from .transport import Call, Reply, Request, exchange, tls_context
+from .transport import Call, Reply, Request, exchange, speaks_tls, tls_context
 
 VERSION = "0.1.0"
 """Of this extension; it speaks with servers whose first two numbers are the same."""
@@ -75,7 +75,7 @@ class LiverLabelClient:
             ConnectError: with the sentence and the remedy of what is wrong.
         """
         at = {"host": self.address.host, "port": self.address.port}
-        reply = self._exchange("GET", "/liver/health", call, is_known=False)
+        reply = self._health(call)
         if reply.status in (301, 302, 303, 307, 308):
             where = reply.headers.get("location", "")
             same = f"https://{self.address.host}"
@@ -258,6 +258,23 @@ class LiverLabelClient:
     def image(self, case_id: str, call: Call = _PLAIN) -> bytearray:
         """The file of a stored image; of a case, its manifest."""
         return self._file(f"/datastore/image?{urlencode({'image': case_id})}", call)
+
+    def _health(self, call: Call) -> Reply:
+        """The reply to the first request; where it failed as plain HTTP to a server of TLS does, that is said."""
+        try:
+            reply = self._exchange("GET", "/liver/health", call, is_known=False)
+        except (LostConnectionError, ConnectError) as error:
+            if isinstance(error, LostConnectionError) or error.reason is CannotConnect.NOT_LIVERLABEL:
+                self._refuse_tls(call)
+            raise
+        if reply.status == 400:
+            self._refuse_tls(call)
+        return reply
+
+    def _refuse_tls(self, call: Call) -> None:
+        if self.address.scheme == "http" and speaks_tls(self.address, call):
+            at = {"host": self.address.host, "port": self.address.port}
+            raise ConnectError(CannotConnect.NEEDS_HTTPS, suggested=str(self.address.with_scheme("https")), **at)
 
     def _file(self, path: str, call: Call) -> bytearray:
         call = replace(call, timeout_s=call.timeout_s or COMPUTE_TIMEOUT_S)

@@ -6,6 +6,7 @@ timeout) shuts its socket down, which wakes the thread that waits on it. Nothing
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import selectors
@@ -31,6 +32,8 @@ SHORT_TIMEOUT_S = 30.0
 """For requests that compute nothing."""
 MAX_JSON_BYTES = 32 << 20
 """Most of a reply that holds JSON alone."""
+TLS_GREETING_S = 2.0
+"""How long a server may take to answer the first message of TLS."""
 _CHUNK_BYTES = 1 << 17
 _SLICE_S = 0.05
 """How long an attempt to connect goes on without looking whether it was cancelled."""
@@ -289,6 +292,34 @@ def exchange(address: Address, request: Request, call: Call, context: ssl.SSLCon
             raise
         finally:
             connection.close()
+
+
+def speaks_tls(address: Address, call: Call) -> bool:
+    """Whether a server answers the first message of TLS in TLS.
+
+    No certificate is looked at, no encryption is agreed on and no request is sent.
+
+    Args:
+        address: Of the server, whatever its scheme.
+        call: How; its progress is not told.
+    Raises:
+        CancelledError: the token of the call was cancelled.
+    """
+    greeting = ssl.MemoryBIO()
+    speaker = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(ssl.MemoryBIO(), greeting, server_hostname=address.host)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        speaker.do_handshake()
+    timeout_s = TLS_GREETING_S if call.timeout_s is None else min(call.timeout_s, TLS_GREETING_S)
+    line = _Line(address, timeout_s, call.cancel or CancelToken(), None)
+    try:
+        with line as opened:
+            opened.sendall(greeting.read())
+            answer = opened.recv(2)
+    except (OSError, ConnectError):
+        answer = b""
+    line.token.check()
+    # An alert or a handshake, of SSL 3 or any TLS.
+    return answer in (b"\x15\x03", b"\x16\x03")
 
 
 def _send(connection: http.client.HTTPConnection, address: Address, request: Request, call: Call, line: _Line) -> None:
