@@ -10,7 +10,7 @@ import time
 
 import pytest
 from faulty_server import FaultyServer, TlsOnly, certificate, disconnects, hangs, healthy, sends, sends_json, trickles
-from LiverLabelLib import errors
+from LiverLabelLib import errors, transport
 from LiverLabelLib.address import parse_address
 from LiverLabelLib.client import LiverLabelClient
 from LiverLabelLib.errors import CannotConnect, ConnectError
@@ -263,6 +263,54 @@ def test_a_label_is_sent_as_a_form_with_its_reader():
     assert headers["Authorization"] == "Bearer a-token-of-the-tests" and int(headers["Content-Length"]) == len(body)
     assert b'filename="a.nii.gz"' in body and b"\r\n\r\n\x1f\x8b\r\n--\r\n--liverlabel-" in body
     assert json.dumps({"reader": "anna"}).encode() in body
+
+
+TRAINING = {
+    "task": "a/b",
+    "state": "running",
+    "message": "It runs.",
+    "can_resume": False,
+    "progress": None,
+    "curve": [],
+    "published": {"version": 2, "versions": [0, 1, 2]},
+}
+SCORING = {"task": "a/b", "state": "running", "done": 0, "total": 3, "message": ""}
+
+
+@pytest.mark.parametrize(
+    ("ask", "method", "path", "body", "answer"),
+    [
+        (lambda c: c.start_training("a/b"), "POST", "/liver/train/a%2Fb", {}, TRAINING),
+        (lambda c: c.start_training("a/b", {"epochs": 2}), "POST", "/liver/train/a%2Fb", {"epochs": 2}, TRAINING),
+        (lambda c: c.stop_training("a/b"), "DELETE", "/liver/train/a%2Fb", None, TRAINING),
+        (lambda c: c.roll_back_training("a/b"), "POST", "/liver/train/a%2Fb/rollback", {}, TRAINING),
+        (lambda c: c.roll_back_training("a/b", 0), "POST", "/liver/train/a%2Fb/rollback", {"version": 0}, TRAINING),
+        (lambda c: c.start_scoring("a/b"), "POST", "/liver/score/a%2Fb", None, SCORING),
+    ],
+    ids=["start", "start with options", "stop", "roll back", "roll back to the package's", "score"],
+)
+def test_what_changes_the_servers_work_asks_for_exactly_that(ask, method, path, body, answer):
+    with FaultyServer({(method, path): sends_json(answer)}) as server:
+        told = ask(LiverLabelClient(server.address))
+        ((_, asked, headers, content),) = server.seen
+    assert asked == path and (json.loads(content) if content else None) == body
+    assert headers.get("Content-Type") == (None if body is None else "application/json")
+    assert told.state == "running" and getattr(told, "versions", (0, 1, 2)) == (0, 1, 2)
+
+
+def test_a_stop_is_waited_for_longer_than_what_computes_nothing(monkeypatch):
+    monkeypatch.setattr(transport, "SHORT_TIMEOUT_S", 0.2)
+    late = sends_json(TRAINING)
+
+    def ends_late(handler):
+        time.sleep(0.4)
+        late(handler)
+
+    with FaultyServer({("DELETE", "/liver/train/pdff"): ends_late, ("GET", "/liver/train/pdff"): ends_late}) as server:
+        client = LiverLabelClient(server.address)
+        with pytest.raises(errors.RequestTimeoutError):
+            client.training("pdff")
+        assert client.stop_training("pdff").version == 2
 
 
 def test_the_token_is_never_shown(caplog):

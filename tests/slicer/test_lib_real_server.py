@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,24 +19,36 @@ from LiverLabelLib.stats import segment_table
 from LiverLabelLib.transport import Call
 
 pytest.importorskip("monailabel", reason="the server's environment: in Slicer's, its tests run against another process")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "apps"))
+APPS = Path(__file__).resolve().parents[1] / "apps"
+sys.path.insert(0, str(APPS))
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    from client import start_server
-
+def sources(tmp_path_factory) -> dict[str, Path]:
+    """Case -> folder of its NIfTI and JSON files, as they were before they were imported."""
     from liver_models.io.export import write_bids
-    from liver_models.io.importer import import_source
     from liver_models.mri.phantom import make_phantom
 
-    studies = tmp_path_factory.mktemp("studies")
+    folders = {}
     for case_id, seed in (("vials-1", 7), ("vials-2", 8)):
         study, _ = make_phantom("vials", snr=100, size=16, n_slices=2, oblique_deg=20, seed=seed)
-        source = tmp_path_factory.mktemp("bids") / "sub-01"
-        write_bids(study, source)
+        folders[case_id] = tmp_path_factory.mktemp("bids") / "sub-01"
+        write_bids(study, folders[case_id])
+    return folders
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, sources):
+    """LiverLabel's own server, but that its training of ``pdff`` counts epochs."""
+    from client import start_server
+
+    from liver_models.io.importer import import_source
+
+    studies = tmp_path_factory.mktemp("studies")
+    for case_id, source in sources.items():
         import_source(source, studies, case_id=case_id)
-    running = start_server(studies, tmp_path_factory.mktemp("server") / "log.txt")
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    running = start_server(studies, log, (str(APPS / "training_server.py"),))
     yield running[1]
     running[0].send_signal(signal.SIGTERM)
     running[0].wait(timeout=30)
@@ -107,6 +120,47 @@ def test_the_images_of_a_case_lie_where_its_maps_do_and_its_answer_is_reached_be
             ask("nobody")
 
 
+def until(ask, is_so, limit_s=30.0):
+    """What is asked for, once it is so."""
+    deadline = time.monotonic() + limit_s
+    while not is_so(told := ask()):
+        assert time.monotonic() < deadline, told
+        time.sleep(0.02)
+    return told
+
+
+def test_files_that_are_not_stored_are_measured_like_a_stored_case(server, sources):
+    client = LiverLabelClient(server.address, server.token)
+    client.tasks()
+    cases, files = client.cases(), sorted(path for path in sources["vials-2"].rglob("*") if path.is_file())
+    stored = client.infer("pdff", "vials-2", {"method": "graph_cut"}).maps["pdff_percent"]
+    mask = np.zeros(stored.shape, np.uint8)
+    mask[4:12, 6:9, 1] = 1
+    request_id, sent = new_request_id(), []
+    answer = client.infer_files(
+        "pdff",
+        files,
+        {"method": "graph_cut"},
+        roi=Volume(mask, stored.affine),
+        request_id=request_id,
+        call=Call(on_sent=lambda done, total: sent.append((done, total))),
+    )
+    assert answer.method == "graph_cut" and answer.is_simulated
+    assert np.array_equal(answer.maps["pdff_percent"].array, stored.array, equal_nan=True)
+    assert [row["n_voxels"] for row in answer.rois] == [mask.sum()]
+    assert sent[-1][0] == sent[-1][1] > sum(path.stat().st_size for path in files)
+    assert client.progress(request_id).state == "done"
+    assert [case.id for case in client.cases()] == [case.id for case in cases]
+
+
+def test_the_unlabelled_cases_are_scored_when_it_is_asked_for(server):
+    client = LiverLabelClient(server.address, server.token)
+    begun = client.start_scoring("liver_roi")
+    assert (begun.state, begun.done) == ("running", 0)
+    ended = until(lambda: client.scoring("liver_roi"), lambda told: told.state == "idle", 60)
+    assert (ended.done, ended.total) == (2, 2)
+
+
 def test_a_misplaced_region_is_refused_with_the_servers_sentence(server):
     client = LiverLabelClient(server.address, server.token)
     with pytest.raises(RefusedError) as refused:
@@ -122,3 +176,26 @@ def test_the_states_of_training_and_scoring_are_read(server):
     assert client.scoring("liver_roi").state in ("idle", "running") and client.disagreements() == ()
     with pytest.raises(RefusedError, match="the known|epochs|knows"):
         client.start_training("pdff", {"epoch": 1})
+
+
+def test_a_training_is_started_stopped_gone_on_with_and_rolled_back(server):
+    client = LiverLabelClient(server.address, server.token)
+    begun = client.start_training("pdff", {"epochs": 30, "max_minutes": 0.5})
+    assert (begun.state, begun.curve) == ("running", ())
+    with pytest.raises(RefusedError, match="One training at a time") as refused:
+        client.start_training("pdff")
+    assert refused.value.status == 429
+    until(lambda: client.training("pdff"), lambda told: len(told.curve) >= 2)
+    stopped = client.stop_training("pdff")
+    assert (stopped.state, stopped.can_resume, stopped.version) == ("stopped", True, 0) and len(stopped.curve) < 30
+
+    assert client.start_training("pdff", {"max_minutes": 0.001}).state == "running"
+    done = until(lambda: client.training("pdff"), lambda told: told.state != "running")
+    assert (done.state, done.can_resume, done.version, done.versions) == ("done", False, 1, (0, 1))
+    assert [point.epoch for point in done.curve] == list(range(1, 31)), "it went on from where it was stopped"
+
+    assert client.roll_back_training("pdff").version == 0
+    assert client.roll_back_training("pdff", 1).version == client.training("pdff").version == 1
+    with pytest.raises(RefusedError, match="7") as refused:
+        client.roll_back_training("pdff", 7)
+    assert refused.value.status == 422
