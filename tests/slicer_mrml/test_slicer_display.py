@@ -118,6 +118,29 @@ def test_a_voxel_of_unknown_spread_is_hidden(lib, maps):
     assert np.isnan(values[32, 20]).all() and np.isfinite(values[33, 20]).all()
 
 
+@pytest.mark.parametrize("askedAgain", ["pdff_percent", "pdff_std_percent", None])
+def test_a_map_is_masked_voxel_by_voxel_after_its_scene_was_opened_again(lib, scene, geometry, tmp_path, askedAgain):
+    from LiverLabelLib import case_nodes
+
+    io, display = lib
+    shape, affine = geometry
+    number = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    volumes = {"pdff_percent": number, "pdff_std_percent": number % 7}
+    for role, values in volumes.items():
+        io.volumeFromArray(values, affine, case="c", role=role, unit="%")
+    assert scene.WriteToMRB(str(tmp_path / "scene.mrb"))
+    scene.Clear(False)
+    assert scene.ReadFromMRB(str(tmp_path / "scene.mrb"), True)
+    # Slicer turns left-handed volumes when it reads them; what the server answers now is as it was.
+    if askedAgain:
+        io.volumeFromArray(volumes[askedAgain], affine, case="c", role=askedAgain, unit="%")
+    fat, std = (case_nodes.findNode("vtkMRMLScalarVolumeNode", "c", role) for role in volumes)
+    shown, where = io.arrayFromVolume(display.hideUncertain(fat, std, 3))
+    expected = np.where(number % 7 <= 3, number, np.nan)
+    np.testing.assert_array_equal(shown, io.turnedLike(expected, affine, fat, "m"))
+    np.testing.assert_allclose(where, io.affineOf(fat))
+
+
 def test_a_spread_of_another_study_is_refused(lib, maps):
     from LiverLabelLib.errors import UnsuitableInputError
 

@@ -10,7 +10,7 @@ import slicer.util
 
 from .case_nodes import caseOf, roleOf
 from .errors import UnsuitableInputError
-from .mrml_io import UNIT_ATTRIBUTE, affineOf, checkSameGeometry, pictureOnImage, volumeFromArray, voxelsOf
+from .mrml_io import UNIT_ATTRIBUTE, affineOf, pictureOnImage, turnedLike, volumeFromArray, voxelsOf
 
 SHOWN = ".shown"
 """Ends the role of the volume that is displayed in a map's place while uncertain voxels are left out."""
@@ -151,8 +151,7 @@ def hideUncertain(mapNode, stdNode, maximumStd: float | None):
     if maximumStd is None:
         return mapNode
     values, affine = voxelsOf(mapNode).T, affineOf(mapNode)
-    std = voxelsOf(stdNode).T
-    checkSameGeometry(std.shape, affineOf(stdNode), mapNode, f"'{stdNode.GetName()}'")
+    std = turnedLike(voxelsOf(stdNode).T, affineOf(stdNode), mapNode, f"'{stdNode.GetName()}'")
     # A voxel whose standard deviation is not known is not shown as certain.
     shown = np.where(std <= maximumStd, values, np.nan).astype(np.float32)
     role = (roleOf(mapNode) or mapNode.GetName()) + SHOWN
