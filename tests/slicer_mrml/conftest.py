@@ -278,7 +278,7 @@ def _canDraw() -> str:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     if run.returncode == 0:
         return ""
-    return "drawing off screen needs EGL and OpenGL (Debian: libegl1 libgl1 libgl1-mesa-dri libgles2)"
+    return "drawing off screen needs EGL and OpenGL (Debian: libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri libopengl0)"
 
 
 @pytest.fixture
