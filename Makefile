@@ -17,7 +17,8 @@ SOURCES := $(shell find models apps -type f -not -name '*.pyc') setup.py pyproje
 # The tests import the wheel, never the tree.
 # ITK's types warn when the interpreter ends, after pytest's last line.
 QUIET_ITK := PYTHONWARNINGS="ignore:builtin type:DeprecationWarning"
-ALONE := env -u PYTHONPATH $(QUIET_ITK) LIVERLABEL_TEST_WHEEL=1 $(BIN)/python -m pytest
+# Servers and the processes that train share the cores: torch's threads would wait for each other.
+ALONE := env -u PYTHONPATH $(QUIET_ITK) OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} LIVERLABEL_TEST_WHEEL=1 $(BIN)/python -m pytest
 # Programs of Debian are expected where the public cases are.
 MARKS ?= not slow and not gpu$(if $(LIVERLABEL_DATA),, and not system)
 
