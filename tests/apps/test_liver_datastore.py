@@ -277,6 +277,7 @@ def test_what_is_not_there_is_said(opened, sent, tmp_path):
     store.remove_label("one", "final")
 
 
+@pytest.mark.slow
 def test_ten_thousand_cases_are_quick(folder, opened, sent):
     """Limits several times the target, for a shared machine; benchmarks/datastore.py measures."""
     (folder / "labels" / "final").mkdir(parents=True)

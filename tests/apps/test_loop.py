@@ -88,6 +88,7 @@ def go_around(server, device: str) -> None:
     assert server.call("GET", NEXT).json()["id"] == case_id(0)
 
 
+@pytest.mark.slow
 def test_the_circle(server):
     go_around(server, "cpu")
 

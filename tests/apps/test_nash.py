@@ -165,6 +165,7 @@ def test_too_few_answers_are_refused(server):
     assert state["state"] == "failed" and "Add patients" in state["message"]
 
 
+@pytest.mark.slow
 def test_a_named_case_without_an_answer_is_refused(server):
     class_label_path(server.studies, "simulated-rat-0003").unlink()
     cases = [f"simulated-rat-{k:04d}" for k in range(1, 13)]
@@ -173,6 +174,7 @@ def test_a_named_case_without_an_answer_is_refused(server):
     assert state["state"] == "failed" and "has no label under the tag final" in state["message"]
 
 
+@pytest.mark.slow
 def test_answers_of_one_class_are_refused(server):
     answers = {path: json.loads(path.read_text()) for path in (server.studies / "labels/final").glob("*.label.json")}
     healthy = [content["case_id"] for content in answers.values() if content["value"] is False]

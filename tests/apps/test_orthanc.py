@@ -158,6 +158,7 @@ def test_a_stop_of_orthanc_loses_no_label(orthanc, stored, opened, tmp_path):
     assert shown(again, stored[2]) == shown(there, stored[2]) == [("final", REGION, "anna")]
 
 
+@pytest.mark.slow
 def test_a_server_on_an_address_infers_stores_and_offers_the_next(orthanc, stored, opened, tmp_path, monkeypatch):
     monkeypatch.setenv("MONAI_LABEL_DICOMWEB_USERNAME", USER)
     monkeypatch.setenv("MONAI_LABEL_DICOMWEB_PASSWORD", PASSWORD)

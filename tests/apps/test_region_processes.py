@@ -13,6 +13,7 @@ from test_training import outliving
 
 from liver_models.weights import load_weights
 
+pytestmark = pytest.mark.slow
 ROUTE = "/liver/train/liver_roi"
 N_CASES = 8
 OPTIONS = {"epochs": 2, "seed": 3, "device": "cpu"}
@@ -91,7 +92,6 @@ def published(server, state):
     return load_weights(server.studies / "models" / "liver_roi" / state["published"]["file"]).tensors
 
 
-@pytest.mark.slow
 def test_a_killed_training_is_said_and_gone_on_from_to_the_same_bytes(running):
     _, server = running
     assert not start(server, resume=False)["is_resumed"]
@@ -116,7 +116,6 @@ def test_a_killed_training_is_said_and_gone_on_from_to_the_same_bytes(running):
     assert not checkpoints(server)
 
 
-@pytest.mark.slow
 def test_a_stopped_training_of_two_processes_ends_them_and_goes_on(running):
     _, server = running
     start(server, processes=2, resume=False)
@@ -132,7 +131,7 @@ def test_a_stopped_training_of_two_processes_ends_them_and_goes_on(running):
     assert state["state"] == "done" and [p["epoch"] for p in state["curve"] if p["loss"] is not None] == [1, 2]
 
 
-@pytest.mark.parametrize("find", [family_of_three, pytest.param(family_at_first_epoch, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("find", [family_of_three, family_at_first_epoch])
 def test_no_process_outlives_a_killed_training_of_two(running, find):
     _, server = running
     start(server, processes=2, resume=False)
@@ -150,7 +149,6 @@ def test_no_process_outlives_a_killed_server(running):
     assert not outliving([child, *started], GONE_S)
 
 
-@pytest.mark.slow
 def test_a_restarted_server_goes_on_with_the_training_of_one_that_was_killed(make_server):
     process, server = make_server()
     start(server, resume=False)

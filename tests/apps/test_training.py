@@ -308,6 +308,7 @@ def test_the_stock_route_waits_when_it_is_asked_to(idle):
     assert [task["status"] for task in idle.call("GET", "/train/?all=true").json()] == ["DONE"]
 
 
+@pytest.mark.slow
 def test_a_killed_server_leaves_no_process_and_its_training_goes_on_after_the_restart(make_server):
     process, server = make_server()
     start(server, epochs=40, max_minutes=0.1)

@@ -47,6 +47,7 @@ def _echo_and_part(name: str) -> tuple[int, str]:
     return (echoes or [0])[0], (parts or ["mag"])[0]
 
 
+@pytest.mark.slow
 def test_our_reader_separates_what_monai_and_itk_stack(tmp_path):
     itk = pytest.importorskip("itk")
     from monai.transforms import LoadImage

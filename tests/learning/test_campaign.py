@@ -97,6 +97,7 @@ def test_only_strategies_that_the_learner_can_serve_are_replayed():
         run_campaign(Places(), replace(QUICK, strategies=("entropy",)))
 
 
+@pytest.mark.slow
 def test_core_set_finds_scattered_places_with_fewer_labels_than_chance():
     summary = summarise(run_campaign(Places(60), replace(QUICK, n_seeds=6)))
     found = summary.of("core_set", "quality")

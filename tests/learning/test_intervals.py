@@ -30,7 +30,7 @@ def test_the_mean_of_few_cases_gets_about_the_interval_of_students_t():
     assert plain.high - plain.low < 0.85 * (student[1] - student[0])
 
 
-@pytest.mark.parametrize("n_patients", [6, 30])
+@pytest.mark.parametrize("n_patients", [6, pytest.param(30, marks=pytest.mark.slow)])
 def test_intervals_over_patients_cover_as_stated_and_those_over_cases_do_not(n_patients):
     rng = np.random.default_rng(0)
     hits = {"patients": 0, "cases": 0}

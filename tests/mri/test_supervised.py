@@ -107,7 +107,7 @@ def test_vet_net_is_shown_new_echo_times_at_every_draw(labelled):
     assert (times[:, 0] > 0.9e-3).all() and (np.diff(times) > 1.2e-3).all()
 
 
-@pytest.mark.parametrize("method", ["u_net", "mdwf_net"])
+@pytest.mark.parametrize("method", ["u_net", pytest.param("mdwf_net", marks=pytest.mark.slow)])
 def test_a_network_trained_on_one_slice_gives_back_its_label(method, labelled):
     plan = dataclasses.replace(TINY, widths=(16, 24, 32), n_steps=180, batch_size=1, crop=None)
     result = train(method, plan, labelled[:1], labelled[:1])

@@ -33,7 +33,7 @@ class _StoppedError(Exception):
 
 @pytest.fixture(scope="module")
 def trained():
-    return train_region(discs(16), RegionOptions(epochs=8, min_steps=6))
+    return train_region(discs(12), RegionOptions(epochs=4, min_steps=6))
 
 
 def test_it_finds_discs_it_has_not_seen_and_says_how_sure(trained):

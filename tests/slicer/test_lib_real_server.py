@@ -178,6 +178,7 @@ def test_the_states_of_training_and_scoring_are_read(server):
         client.start_training("pdff", {"epoch": 1})
 
 
+@pytest.mark.slow
 def test_a_training_is_started_stopped_gone_on_with_and_rolled_back(server):
     client = LiverLabelClient(server.address, server.token)
     begun = client.start_training("pdff", {"epochs": 30, "max_minutes": 0.5})
