@@ -68,6 +68,7 @@ def test_the_golden_answers_and_lists_are_read():
     nash = read_answer("fibrotic_nash", parts_of("fibrotic_nash.reply.json"), {"grad_cam": "share"})
     assert nash.probability == 0.001326 and nash.conformal_answers == (False,) and not nash.is_fibrotic_nash
     assert nash.contributions["tg_mmol_per_l"] == -1.595 and nash.units == {"grad_cam": "share"}
+    assert nash.trained_on == "simulated subjects only: 98 patients to learn from, 33 to stop and calibrate"
     region = read_answer("liver_roi", parts_of("liver_roi.reply.json"), {})
     told = golden("liver_roi.reply.json")["parts"][0]["json"]["result"]
     assert (region.quality, region.n_pixels, region.volume_ml) == (told["quality"], told["n_pixels"], None)

@@ -57,25 +57,26 @@ def nodesOf(case: str) -> list:
     return [node for node in nodes if caseOf(node) == case]
 
 
+def removeCase(case: str) -> None:
+    """Take a case's nodes, their display and storage and its folder out of the scene."""
+    for node in nodesOf(case):
+        removeNode(node)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    if (folder := _folderOf(hierarchy, case)) is not None:
+        hierarchy.RemoveItem(folder)
+
+
 def removeNode(node) -> None:
-    """Take a node, its display and its storage out of the scene."""
+    """Take a node with its display, its colour bar and its storage out of the scene; one that is gone stays gone."""
     scene = slicer.mrmlScene
+    if node is None or not scene.IsNodePresent(node):
+        return
     for index in reversed(range(node.GetNumberOfDisplayNodes() if hasattr(node, "GetNumberOfDisplayNodes") else 0)):
         if (display := node.GetNthDisplayNode(index)) is not None:
             scene.RemoveNode(display)
     if hasattr(node, "GetStorageNode") and (storage := node.GetStorageNode()) is not None:
         scene.RemoveNode(storage)
     scene.RemoveNode(node)
-
-
-def removeCase(case: str) -> None:
-    """Take a case's nodes, their display and storage and its folder out of the scene."""
-    scene = slicer.mrmlScene
-    for node in nodesOf(case):
-        removeNode(node)
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    if (folder := _folderOf(hierarchy, case)) is not None:
-        hierarchy.RemoveItem(folder)
 
 
 def _putInFolder(node, case: str) -> None:

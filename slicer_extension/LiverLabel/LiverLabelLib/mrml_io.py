@@ -215,6 +215,16 @@ def cineFromFrames(frames, spacingMm, frameTimesS, *, case: str, name: str = "ci
     Raises:
         UnsuitableInputError: no frames, frames of mixed sizes, times that do not fit, no spacing.
     """
+    *_, made = cineSteps(frames, spacingMm, frameTimesS, case=case, name=name, isCalibrated=isCalibrated)
+    return made
+
+
+def cineSteps(frames, spacingMm, frameTimesS, *, case: str, name: str = "cine", isCalibrated: bool = True):
+    """:func:`cineFromFrames` frame by frame, so that a window can do other work between two.
+
+    Yields:
+        The number of frames that are in, after each; then what :func:`cineFromFrames` returns.
+    """
     frames = [np.asarray(frame) for frame in frames]
     checkFrameShapes([frame.shape for frame in frames], name)
     times = range(len(frames)) if frameTimesS is None else [float(time) for time in frameTimesS]
@@ -229,15 +239,16 @@ def cineFromFrames(frames, spacingMm, frameTimesS, *, case: str, name: str = "ci
     sequence.RemoveAllDataNodes()
     sequence.SetIndexName("frame" if frameTimesS is None else "time")
     sequence.SetIndexUnit("" if frameTimesS is None else "s")
-    for frame, time in zip(frames, times, strict=True):
+    for index, (frame, time) in enumerate(zip(frames, times, strict=True)):
         _setVolume(proxy, frame.swapaxes(0, 1)[:, :, np.newaxis], affineOf(proxy))
         sequence.SetDataNodeAtValue(proxy, f"{time:g}" if frameTimesS is None else f"{time:.6f}")
+        yield index + 1
     browser = nodeFor("vtkMRMLSequenceBrowserNode", case, "cine.browser", f"{name} browser")
     browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
     browser.AddProxyNode(proxy, sequence, False)
     browser.SetSaveChanges(sequence, False)
     browser.SetSelectedItemNumber(0)
-    return sequence, browser, proxy
+    yield sequence, browser, proxy
 
 
 def checkSequence(sequence) -> None:

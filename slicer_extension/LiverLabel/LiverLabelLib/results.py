@@ -77,6 +77,8 @@ class NashAnswer(Answer):
     """Images and values that were not."""
     contributions: Mapping[str, float] = field(default_factory=dict)
     """Input -> log-odds less those without it."""
+    trained_on: str = ""
+    """What the model learnt from, in words; empty: not stated."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,7 @@ def _nash(result: Fields) -> dict:
         "inputs_used": result.texts("inputs_used"),
         "inputs_missing": result.texts("inputs_missing"),
         "contributions": {name: contributions.number(name) for name in contributions.values},
+        "trained_on": result.take("trained_on", TEXT) if "trained_on" in result.values else "",
     }
 
 
