@@ -63,7 +63,9 @@ class Panel:
 
 
 def offer(widgets: Sequence, reason: str) -> None:
-    """Grey widgets out with the reason as their tooltip; an empty reason offers them."""
+    """Grey widgets out with the reason as their tooltip; an empty reason offers them with the form's own."""
     for widget in widgets:
+        if widget.property("ownToolTip") is None:
+            widget.setProperty("ownToolTip", widget.toolTip)
         widget.setEnabled(not reason)
-        widget.setToolTip(reason)
+        widget.setToolTip(reason or widget.property("ownToolTip"))

@@ -1,0 +1,112 @@
+"""Module LiverUltrasound: fibrotic NASH from B-mode pictures, elastograms and clinical values."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+import slicer.util
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+
+
+class LiverUltrasound(ScriptedLoadableModule):
+    """What 3D Slicer lists."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = "Liver Ultrasound"
+        parent.categories = ["Quantification"]
+        parent.dependencies = ["LiverLabel"]
+        parent.contributors = ["LiverLabel developers"]
+        parent.helpText = (
+            "Shows the ultrasound pictures of a case or of files, asks a LiverLabel server for the probability of "
+            "fibrotic NASH and stores the reader's answer and outline. The weights that come with LiverLabel were "
+            "trained on simulated rats only. Research tool, not a medical device. Not for diagnosis or treatment "
+            "decisions."
+        )
+        parent.acknowledgementText = "The method is ResHy-Net (Xia F et al.)."
+
+
+class LiverUltrasoundWidget(ScriptedLoadableModuleWidget):
+    """The form and its panels."""
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        # Found once LiverLabel's folder is on Python's path, which its being a dependency makes sure of.
+        from LiverLabelLib.us_subject import Subject
+        from LiverLabelWidgets import app
+        from LiverLabelWidgets.answer_panel import AnswerPanel
+        from LiverLabelWidgets.clinical_panel import ClinicalPanel
+        from LiverLabelWidgets.nash_panel import NashPanel
+        from LiverLabelWidgets.swe_panel import SwePanel
+        from LiverLabelWidgets.viewer_panel import ViewerPanel
+
+        form = slicer.util.loadUI(self.resourcePath("UI/LiverUltrasound.ui"))
+        self.layout.addWidget(form)
+        self.ui = ui = slicer.util.childWidgetVariables(form)
+        session = app.session()
+        self.subject = subject = Subject(session)
+        viewer = ViewerPanel(ui, session, subject)
+        swe, clinical = SwePanel(ui, session, subject), ClinicalPanel(ui, session, subject)
+        nash = NashPanel(ui, session, subject, clinical, swe)
+        self.panels = [viewer, swe, clinical, nash, AnswerPanel(ui, session, subject)]
+        viewer.onCase()
+
+    def enter(self):
+        for panel in self.panels:
+            panel.enter()
+
+    def exit(self):
+        for panel in self.panels:
+            panel.exit()
+
+    def cleanup(self):
+        for panel in self.panels:
+            panel.close()
+
+
+class LiverUltrasoundTest(ScriptedLoadableModuleTest):
+    """Runs in 3D Slicer (Reload and Test) and in the project's tests; no server is needed."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear(0)
+
+    def runTest(self):
+        self.setUp()
+        self.test_a_picture_of_a_file_is_shown_with_its_size()
+        self.setUp()
+        self.test_a_value_out_of_range_is_not_sent()
+        self.setUp()
+
+    @property
+    def widget(self):
+        return slicer.modules.liverultrasound.widgetRepresentation().self()
+
+    def openFile(self, name):
+        """A grey picture that states no size, as if it was opened from a file."""
+        from pathlib import Path
+
+        from LiverLabelLib.picture_files import OpenedFile
+
+        pixels = np.tile(np.arange(120, dtype=np.uint8), (80, 1))
+        self.widget.subject.add([OpenedFile(Path(name), [pixels], None, "bmode")])
+
+    def test_a_picture_of_a_file_is_shown_with_its_size(self):
+        self.openFile("bmode.png")
+        node = self.widget.panels[0].node
+        self.assertEqual(node.GetImageData().GetDimensions(), (120, 80, 1))
+        self.assertIn("120 x 80 pixels", self.widget.ui.pictureInfoLabel.text)
+        self.assertIn("states no size", self.widget.ui.pictureInfoLabel.text)
+        self.assertFalse(self.widget.ui.saveAnswerButton.enabled)
+
+    def test_a_value_out_of_range_is_not_sent(self):
+        self.openFile("bmode.png")
+        clinical = self.widget.panels[2]
+        edit = slicer.util.findChild(self.widget.ui.clinicalFrame, "alt_u_per_lLineEdit")
+        edit.setText("40")
+        self.assertEqual(clinical.values, {"alt_u_per_l": 40.0})
+        edit.setText("400000")
+        self.assertEqual((clinical.values, clinical.wrong), ({}, ["ALT"]))
