@@ -55,7 +55,13 @@ class Session:
     def observe(self, topic: str, call: Callable[[], None]) -> Callable[[], None]:
         """Let ``call()`` follow each change of a topic; gives back what ends that."""
         self._observers.setdefault(topic, []).append(call)
-        return lambda: self._observers[topic].remove(call) if call in self._observers[topic] else None
+
+        def end() -> None:
+            # A session that was closed has no observers any more.
+            if call in self._observers.get(topic, ()):
+                self._observers[topic].remove(call)
+
+        return end
 
     def tell(self, topic: str) -> None:
         """Call whoever observes a topic; a panel's defect does not keep the others from theirs."""

@@ -5,7 +5,10 @@ from PySide6.QtCore import Property, Signal
 
 
 class ctkCollapsibleButton(QtWidgets.QWidget):
-    """A heading that shows or hides what is under it."""
+    """A heading that shows or hides what is under it.
+
+    The real one hides its children and shows again those that were not hidden by themselves; this one covers them.
+    """
 
     contentsCollapsed = Signal(bool)
     _HEADING_PX = 26
@@ -41,9 +44,6 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
 
     def _setCollapsed(self, value):
         self._isCollapsed = value
-        for child in QtCore.QObject.children(self):
-            if isinstance(child, QtWidgets.QWidget) and child is not self._heading:
-                child.setVisible(not value)
         self.setMaximumHeight(self._HEADING_PX if value else 16777215)
         self._show()
         self.contentsCollapsed.emit(value)
@@ -51,6 +51,12 @@ class ctkCollapsibleButton(QtWidgets.QWidget):
     def _show(self):
         self._heading.setArrowType(QtCore.Qt.RightArrow if self._isCollapsed else QtCore.Qt.DownArrow)
         self._heading.setText(self._text)
+
+    def setText(self, text):
+        self._setText(text)
+
+    def setCollapsed(self, isCollapsed):
+        self._setCollapsed(isCollapsed)
 
     text = Property(str, _getText, _setText)
     collapsed = Property(bool, _getCollapsed, _setCollapsed)
