@@ -42,6 +42,7 @@ SHIPPED_WITH_SLICER = {
 WITHOUT_SLICER = {"numpy", "LiverLabelLib"}
 FACING_SLICER = {
     "case_nodes.py",
+    "case_opening.py",
     "case_view.py",
     "display.py",
     "mrml_io.py",

@@ -1,0 +1,107 @@
+"""Opening a stored case: fetched in a job, shown by the window's thread; what was drawn and not stored is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import slicer.util
+
+from .case_images import ULTRASOUND, CaseImages
+from .case_nodes import caseOf, roleOf
+from .case_view import imageNode, showCase
+from .client import FINAL, LiverLabelClient
+from .errors import RefusedError, UnsuitableInputError, UnusableReplyError
+from .nifti import Volume
+from .segments import labelsFromSegmentation, segmentationFromLabels
+from .transport import Call
+
+REGION = "roi"
+"""Role of the segmentation that readers draw."""
+STORED_ATTRIBUTE = "LiverLabel.stored"
+"""Of a segmentation: fingerprint of its labels as the server has them."""
+
+
+@dataclass(frozen=True, eq=False)
+class FetchedCase:
+    """A case as it came from the server."""
+
+    images: CaseImages
+    """Its images."""
+    region: Volume | None
+    """The region stored under ``final``; None: there is none, or it cannot be used."""
+    remark: str = ""
+    """Why a stored region is not there; empty where nothing is amiss."""
+
+
+def fetchCase(client: LiverLabelClient, caseId: str, call: Call) -> FetchedCase:
+    """Get a case's images and the region that is stored for it. For a job's thread.
+
+    Raises:
+        LiverLabelError: its images cannot be had.
+    """
+    images = client.images(caseId, call)
+    try:
+        isStored = any((one.tag, one.kind) == (FINAL, "region") for one in client.labels(caseId, call))
+        return FetchedCase(images, client.label_volume(caseId, FINAL, call) if isStored else None)
+    except (RefusedError, UnusableReplyError, UnsuitableInputError) as error:
+        return FetchedCase(images, None, _notShown(error))
+
+
+def showFetched(fetched: FetchedCase) -> str:
+    """Put a case into the scene with its stored region as a segmentation; a remark, empty where nothing is amiss."""
+    images, region = fetched.images, fetched.region
+    showCase(images)
+    if region is None:
+        return fetched.remark
+    affine = None if images.kind == ULTRASOUND else region.affine
+    isOneRegion = region.array.max() == 1
+    try:
+        node = segmentationFromLabels(
+            region.array,
+            affine,
+            imageNode(images.case_id),
+            case=images.case_id,
+            role=REGION,
+            names={1: "Liver"} if isOneRegion else None,
+        )
+    except UnsuitableInputError as error:
+        return _notShown(error)
+    markStored(node)
+    return ""
+
+
+def markStored(node) -> None:
+    """Note that the server has a segmentation as it is now. For whoever saved or loaded it."""
+    node.SetAttribute(STORED_ATTRIBUTE, _fingerprint(node))
+
+
+def unsavedCases() -> list[str]:
+    """Ids of the cases in the scene whose drawn region is not what the server has, in order."""
+    drawn = [node for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode") if roleOf(node) == REGION]
+    unsaved = {caseOf(node) for node in drawn if not _isEmpty(node) and _fingerprint(node) != _stored(node)}
+    return sorted(unsaved - {None})
+
+
+def _stored(node) -> str | None:
+    return node.GetAttribute(STORED_ATTRIBUTE)
+
+
+def _fingerprint(node) -> str:
+    """Of the labels; of overlapping or misplaced ones, which cannot be stored, another than that of any label."""
+    image = imageNode(caseOf(node))
+    try:
+        labels, _ = labelsFromSegmentation(node, image) if image is not None else (None, None)
+    except UnsuitableInputError:
+        labels = None
+    return "none" if labels is None else hashlib.sha256(labels.tobytes()).hexdigest()
+
+
+def _isEmpty(node) -> bool:
+    bounds = [0.0] * 6
+    node.GetSegmentation().GetBounds(bounds)
+    return bounds[0] > bounds[1]
+
+
+def _notShown(error: Exception) -> str:
+    return f"The stored region is not shown. {error}"
