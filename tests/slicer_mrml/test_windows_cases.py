@@ -14,6 +14,7 @@ from LiverLabelLib.protocol import Case, NextCase
 from LiverLabelLib.segments import labelsFromSegmentation
 from LiverLabelLib.session import NOT_CONNECTED
 from LiverLabelWidgets import app
+from LiverLabelWidgets.tables import chosenRows
 
 SEGMENTATION = "vtkMRMLSegmentationNode"
 
@@ -96,7 +97,7 @@ def test_refresh_lists_again_and_keeps_the_choice(openModule, asked):
     client.listed = (Case("aaa", "case", None, (), ()), *CASES_LISTED)
     ui.refreshButton.click()
     idle(session)
-    (row,) = {index.row() for index in ui.casesTable.selectedIndexes()}
+    (row,) = chosenRows(ui.casesTable)
     assert shown(ui.casesTable)[row][0] == "rat-07" and ui.openButton.enabled
 
 
@@ -249,7 +250,7 @@ def test_the_next_sample_opens_with_its_reason_and_the_counts(openModule, asked)
     idle(session)
     assert client.asked("next_case") == [["fibrotic_nash", "coverage"]] and session.caseId == "abdomen-02"
     assert ui.nextLabel.text == ("abdomen-02: Chosen by 'default' of 30 scored cases.\n12 labelled, 30 not.")
-    (row,) = {index.row() for index in ui.casesTable.selectedIndexes()}
+    (row,) = chosenRows(ui.casesTable)
     assert shown(ui.casesTable)[row][0] == "abdomen-02"
 
 

@@ -28,7 +28,7 @@ def fitColumns(table, widest: int = 160) -> None:
 
 def chosenRows(table) -> list[int]:
     """Numbers of the chosen rows, in order."""
-    return sorted({index.row() for index in table.selectedIndexes()})
+    return sorted(index.row() for index in table.selectionModel().selectedRows())
 
 
 def chooseRows(table, rows: Sequence[int]) -> None:

@@ -116,7 +116,7 @@ class TrainingPanel(Panel):
         """Start a training with the options of the form."""
         ui, task = self.ui, self.task
         device = ui.deviceCombo.itemData(ui.deviceCombo.currentIndex)
-        begins = ui.beginAnewCheckBox.checked and ui.beginAnewCheckBox.enabled
+        begins = ui.beginAnewCheckBox.checked
         options = training_options(ui.epochsSpinBox.value, ui.maxMinutesSpinBox.value, device, begins)
         self._ask(lambda client, job: client.start_training(task, options, job.call()), "Starting")
 
@@ -166,7 +166,8 @@ class TrainingPanel(Panel):
         canResume = training is not None and training.can_resume and not isRunning
         ui.startTrainingButton.setText("Go on" if canResume else "Start")
         ui.beginAnewCheckBox.setVisible(canResume)
-        ui.beginAnewCheckBox.setEnabled(canResume)
+        if not canResume:
+            ui.beginAnewCheckBox.setChecked(False)
         whyNot = whyNot or ("" if training is not None else NOT_KNOWN)
         offer([ui.startTrainingButton], whyNot or (RUNNING if isRunning else ""))
         offer([ui.stopTrainingButton], whyNot or ("" if isRunning else NONE_RUNS))
