@@ -150,3 +150,22 @@ def test_a_saved_scene_keeps_cases_maps_and_labels(lib, image, scene, applicatio
     np.testing.assert_array_equal(stored, io.turnedLike(labels, affine, reference, "l"))
     again = segments.segmentationFromLabels(labels, affine, reference, case="c")
     np.testing.assert_array_equal(segments.labelsFromSegmentation(again, reference)[0], stored)
+
+
+def test_reading_the_labels_leaves_nothing_behind(lib, image, scene):
+    import slicer
+    import vtk
+
+    io, segments = lib
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    node = segments.segmentationFromLabels(someLabels(io.shapeOf(image)), io.affineOf(image), image, case="c")
+
+    def counts():
+        items = vtk.vtkIdList()
+        hierarchy.GetItemChildren(hierarchy.GetSceneItemID(), items, True)
+        return scene.GetNumberOfNodes(), items.GetNumberOfIds()
+
+    before = counts()
+    for _ in range(3):
+        segments.labelsFromSegmentation(node, image)
+    assert counts() == before

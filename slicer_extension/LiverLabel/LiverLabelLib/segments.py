@@ -9,7 +9,7 @@ import slicer
 import slicer.util
 import vtk
 
-from .case_nodes import nodeFor
+from .case_nodes import nodeFor, removeNode
 from .errors import UnsuitableInputError
 from .mrml_io import affineOf, checkSameGeometry, shapeOf, turnedLike
 
@@ -169,9 +169,19 @@ def _maskOf(node, segmentId: str, reference) -> np.ndarray:
             return np.zeros(shapeOf(reference), bool)
         return np.array(slicer.util.arrayFromVolume(labelmap).T > 0, order="C")
     finally:
-        if (display := labelmap.GetDisplayNode()) is not None:
-            slicer.mrmlScene.RemoveNode(display)
-        slicer.mrmlScene.RemoveNode(labelmap)
+        _forget(labelmap)
+
+
+def _forget(labelmap) -> None:
+    """Take an exported label volume out of the scene, with the colour table that the export made for it."""
+    display = labelmap.GetDisplayNode()
+    colours = None if display is None else display.GetColorNode()
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    if hierarchy is not None and (item := hierarchy.GetItemByDataNode(labelmap)) != hierarchy.GetInvalidItemID():
+        hierarchy.RemoveItem(item, False)
+    removeNode(labelmap)
+    if colours is not None and colours.GetType() == slicer.vtkMRMLColorTableNode.User:
+        slicer.mrmlScene.RemoveNode(colours)
 
 
 def _isEmpty(segment) -> bool:
