@@ -37,6 +37,7 @@ class LiverLabel(ScriptedLoadableModule):
             "Connects to a LiverLabel server, opens its cases, asks which case to label next and lets the server learn "
             "from what readers correct. A research tool, not a medical device."
         )
+        self.parent.acknowledgementText = "Part of LiverLabel."
 
 
 class LiverLabelWidget(ScriptedLoadableModuleWidget):

@@ -263,7 +263,13 @@ def test_a_single_epoch_and_equal_values_are_drawn(windows):
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
-    [(0, 1, [0, 0.5, 1.0]), (0.36, 0.94, [0.4, 0.6, 0.8]), (1, 21, [5, 10, 15, 20]), (-2, 2, [-2, -1, 0, 1, 2])],
+    [
+        (1.03, 1.14, [1.04, 1.06, 1.08, 1.1, 1.12, 1.14]),
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (0.36, 0.94, [0.4, 0.6, 0.8]),
+        (1, 21, [5, 10, 15, 20]),
+        (-2, 2, [-2, -1, 0, 1, 2]),
+    ],
 )
 def test_ticks_are_round_numbers(low, high, expected):
     np.testing.assert_allclose(ticks(low, high), expected, atol=1e-12)

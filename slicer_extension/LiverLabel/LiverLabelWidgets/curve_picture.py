@@ -97,7 +97,7 @@ def ticks(low: float, high: float, n: int = _N_TICKS) -> list[float]:
     """Round numbers from ``low`` to ``high``, about ``n`` of them."""
     rough = (high - low) / n
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= 0.7 * rough)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return [index * step for index in range(first, last + 1)]

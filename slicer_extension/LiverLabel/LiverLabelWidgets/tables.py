@@ -32,8 +32,10 @@ def chosenRows(table) -> list[int]:
 
 
 def chooseRows(table, rows: Sequence[int]) -> None:
-    """Choose these rows and no others."""
+    """Choose these rows and no others, and bring the first into view."""
     table.clearSelection()
     columns = table.columnCount - 1
     for row in rows:
         table.setRangeSelected(qt.QTableWidgetSelectionRange(row, 0, row, columns), True)
+    if rows:
+        table.scrollToItem(table.item(rows[0], 0))
