@@ -1,17 +1,19 @@
 """The panel of cases: the table, opening, the next sample, labelling again, readers who differ."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import qt
 from conftest import waitUntil
-from label_fakes import AFFINE, CASES_LISTED, SHAPE, FakeClient, connectTo, doubleClick, mri, region
+from label_fakes import AFFINE, CASES_LISTED, SHAPE, FakeClient, connectTo, doubleClick, mri, region, ultrasound
 from LiverLabelLib.case_nodes import findNode, nodesOf
-from LiverLabelLib.case_opening import markStored, unsavedCases
+from LiverLabelLib.case_opening import fingerprint, markStored, unsavedCases
 from LiverLabelLib.case_view import imageNode
 from LiverLabelLib.errors import LostConnectionError, RefusedError, UnusableReplyError
 from LiverLabelLib.nifti import Volume
 from LiverLabelLib.protocol import Case, NextCase
-from LiverLabelLib.segments import labelsFromSegmentation
+from LiverLabelLib.segments import labelsFromSegmentation, replaceSegment
 from LiverLabelLib.session import NOT_CONNECTED
 from LiverLabelWidgets import app
 from LiverLabelWidgets.tables import chosenRows
@@ -101,6 +103,27 @@ def test_refresh_lists_again_and_keeps_the_choice(openModule, asked):
     assert shown(ui.casesTable)[row][0] == "rat-07" and ui.openButton.enabled
 
 
+def test_refreshing_ends_also_where_a_saved_label_lists_the_cases_meanwhile(openModule, asked):
+    ui, client, session = opened(openModule)
+    client.late["cases"] = 0.2
+    ui.refreshButton.click()
+    assert ui.casesStatusLabel.text == "Listing the cases …"
+    session.refreshCases()
+    idle(session)
+    assert ui.casesStatusLabel.text == "" and ui.casesProgressBar.isHidden()
+
+
+def test_a_list_of_the_former_server_is_not_shown(openModule, asked):
+    ui, client, session = opened(openModule)
+    client.late["cases"] = 0.2
+    ui.refreshButton.click()
+    other = FakeClient("http://127.0.0.1:9000")
+    other.listed = CASES_LISTED[2:]
+    connectTo(session, other)
+    idle(session)
+    assert [row[0] for row in shown(ui.casesTable)] == ["rat-07", "frame-3"]
+
+
 def test_a_labelled_mri_opens_with_its_region_in_place(openModule, asked):
     ui, client, session = opened(openModule)
     told = []
@@ -156,6 +179,15 @@ def test_a_region_that_cannot_be_used_does_not_keep_the_case_closed(openModule, 
     idle(session)
     assert session.caseId == "abdomen-01" and imageNode("abdomen-01") is not None
     assert "The stored region is not shown." in ui.openedLabel.text
+
+
+def test_a_region_of_a_case_without_a_b_mode_image_is_not_shown(openModule, asked):
+    ui, client, session = opened(openModule)
+    images = ultrasound("rat-07")
+    client.images = lambda *_, **__: replace(images, images=(replace(images.images[0], role="swe"),))
+    doubleClick(ui.casesTable, 2)
+    idle(session)
+    assert session.caseId == "rat-07" and "needs a B-mode image to lie on" in ui.openedLabel.text
 
 
 def test_a_case_that_cannot_be_had_is_a_sentence(openModule, asked):
@@ -225,8 +257,6 @@ def test_a_region_that_is_not_saved_is_asked_for_before_it_goes(openModule, aske
     node = findNode(SEGMENTATION, "abdomen-01", "roi")
     node.GetSegmentation().GetNthSegment(0).SetName("Liver 2")
     assert unsavedCases() == []
-    from LiverLabelLib.segments import replaceSegment
-
     changed = region(SHAPE)
     changed[0, 0, 0] = 1
     replaceSegment(node, node.GetSegmentation().GetNthSegmentID(0), changed, imageNode("abdomen-01"))
@@ -236,6 +266,12 @@ def test_a_region_that_is_not_saved_is_asked_for_before_it_goes(openModule, aske
     assert asked == ["The region of abdomen-01 is not saved. Open abdomen-02 and give it up?"]
     assert session.caseId == "abdomen-01" and findNode(SEGMENTATION, "abdomen-01", "roi") is node
     assert "abdomen-02 was not opened" in ui.casesStatusLabel.text
+    sent = fingerprint(node)
+    replaceSegment(
+        node, node.GetSegmentation().GetNthSegmentID(0), region(SHAPE) & changed[::-1], imageNode("abdomen-01")
+    )
+    markStored(node, sent)
+    assert unsavedCases() == ["abdomen-01"], "what was drawn after it was sent is not stored"
     markStored(node)
     ui.nextButton.click()
     idle(session)
@@ -329,6 +365,7 @@ def test_a_module_that_is_not_there_is_not_opened(openModule, asked, windows):
 def test_another_server_closes_the_case_and_lists_its_own(openModule, asked):
     ui, client, session = opened(openModule)
     ui.disagreementsButton.click()
+    ui.nextButton.click()
     idle(session)
     session.openCase(mri("abdomen-01"))
     other = FakeClient("http://127.0.0.1:9000")
@@ -337,3 +374,4 @@ def test_another_server_closes_the_case_and_lists_its_own(openModule, asked):
     connectTo(session, other)
     assert [row[0] for row in shown(ui.casesTable)] == ["rat-07", "frame-3"]
     assert ui.openedLabel.text == "No case is open." and ui.disagreementsTable.isHidden()
+    assert ui.nextLabel.isHidden()

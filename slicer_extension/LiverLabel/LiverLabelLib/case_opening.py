@@ -54,13 +54,16 @@ def showFetched(fetched: FetchedCase) -> str:
     showCase(images)
     if region is None:
         return fetched.remark
+    image = imageNode(images.case_id)
+    if image is None:
+        return _notShown("It needs a B-mode image to lie on, and this case has none.")
     affine = None if images.kind == ULTRASOUND else region.affine
     isOneRegion = region.array.max() == 1
     try:
         node = segmentationFromLabels(
             region.array,
             affine,
-            imageNode(images.case_id),
+            image,
             case=images.case_id,
             role=REGION,
             names={1: "Liver"} if isOneRegion else None,
@@ -71,23 +74,17 @@ def showFetched(fetched: FetchedCase) -> str:
     return ""
 
 
-def markStored(node) -> None:
-    """Note that the server has a segmentation as it is now. For whoever saved or loaded it."""
-    node.SetAttribute(STORED_ATTRIBUTE, _fingerprint(node))
+def markStored(node, sent: str | None = None) -> None:
+    """Note that the server has a segmentation's labels. For whoever saved or loaded it.
+
+    Args:
+        node: The segmentation.
+        sent: Its :func:`fingerprint` when it was sent, as the reader may have gone on drawing; None: as it is now.
+    """
+    node.SetAttribute(STORED_ATTRIBUTE, fingerprint(node) if sent is None else sent)
 
 
-def unsavedCases() -> list[str]:
-    """Ids of the cases in the scene whose drawn region is not what the server has, in order."""
-    drawn = [node for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode") if roleOf(node) == REGION]
-    unsaved = {caseOf(node) for node in drawn if not _isEmpty(node) and _fingerprint(node) != _stored(node)}
-    return sorted(unsaved - {None})
-
-
-def _stored(node) -> str | None:
-    return node.GetAttribute(STORED_ATTRIBUTE)
-
-
-def _fingerprint(node) -> str:
+def fingerprint(node) -> str:
     """Of the labels; of overlapping or misplaced ones, which cannot be stored, another than that of any label."""
     image = imageNode(caseOf(node))
     try:
@@ -97,11 +94,22 @@ def _fingerprint(node) -> str:
     return "none" if labels is None else hashlib.sha256(labels.tobytes()).hexdigest()
 
 
+def unsavedCases() -> list[str]:
+    """Ids of the cases in the scene whose drawn region is not what the server has, in order."""
+    drawn = [node for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode") if roleOf(node) == REGION]
+    unsaved = {caseOf(node) for node in drawn if not _isEmpty(node) and fingerprint(node) != _stored(node)}
+    return sorted(unsaved - {None})
+
+
+def _stored(node) -> str | None:
+    return node.GetAttribute(STORED_ATTRIBUTE)
+
+
 def _isEmpty(node) -> bool:
     bounds = [0.0] * 6
     node.GetSegmentation().GetBounds(bounds)
     return bounds[0] > bounds[1]
 
 
-def _notShown(error: Exception) -> str:
+def _notShown(error: Exception | str) -> str:
     return f"The stored region is not shown. {error}"

@@ -15,8 +15,9 @@ from LiverLabelLib.case_list import (
     next_counts,
 )
 from LiverLabelLib.case_opening import FetchedCase, fetchCase, showFetched, unsavedCases
+from LiverLabelLib.client import LiverLabelClient
 from LiverLabelLib.errors import LiverLabelError
-from LiverLabelLib.protocol import NextCase
+from LiverLabelLib.protocol import Case, NextCase
 from LiverLabelLib.session import CASE, CASES, NOT_CONNECTED, SERVER
 
 from .panel import Panel, offer
@@ -51,10 +52,10 @@ class CasesPanel(Panel):
         ui.nextTaskCombo.connect("currentIndexChanged(int)", self.onTask)
         ui.nextButton.connect("clicked(bool)", self.onNext)
         self.addShortcut("Ctrl+Shift+N", ui.nextButton.click)
-        self.observe(SERVER, self.update)
+        self.observe(SERVER, self.onTask)
         self.observe(CASES, self.showCases)
         self.observe(CASE, self.onCase)
-        ui.nextLabel.setVisible(False)
+        self._say("")
         self.showCases()
         self.onCase()
 
@@ -90,8 +91,21 @@ class CasesPanel(Panel):
 
     def onRefresh(self) -> None:
         """List the cases again."""
-        self.status.begin("Listing the cases")
-        self.status.follow(self.session.refreshCases(self.status.done, self.status.fail))
+        # A job of its own kind: one that follows a saved label would end it, and its line would stay.
+        self.status.run(
+            "list",
+            lambda client, job: (client, client.cases(job.call())),
+            self.onListed,
+            "Listing the cases",
+            is_of_scene=False,
+        )
+
+    def onListed(self, result: tuple[LiverLabelClient, tuple[Case, ...]]) -> None:
+        """Show the cases, unless another server is connected by now."""
+        client, cases = result
+        if client is self.session.client:
+            self.session.cases = cases
+            self.session.tell(CASES)
 
     def onDoubleClick(self, row: int, _column: int) -> None:
         """Open the case of a row."""
@@ -152,7 +166,7 @@ class CasesPanel(Panel):
         self.onFetched(fetched)
 
     def onTask(self) -> None:
-        """The sentence on the next case was about another task."""
+        """The sentence on the next case was about another task, or of another server."""
         self._say("")
         self.update()
 
