@@ -46,6 +46,7 @@ FACING_SLICER = {
     "case_view.py",
     "display.py",
     "mrml_io.py",
+    *(f"outline_{part}.py" for part in ("history", "marks", "save", "scene", "segments")),
     "pdff_scene.py",
     "picture_files.py",
     "picture_view.py",

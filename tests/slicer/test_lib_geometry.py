@@ -120,3 +120,13 @@ def test_a_squares_mask_is_exact_whichever_way_it_was_drawn():
         mask = g.rasterise_curve(points, (9, 8, 1), np.eye(4))
         assert mask[2:7, 3:6].all() and mask.sum() == 15
     assert g.rasterise_curve(square + (0.5, 0.5, 0), (9, 8, 1), np.eye(4)).sum() == 15
+
+
+def test_a_thinned_outline_has_few_even_points_and_keeps_its_area():
+    x, y = np.mgrid[:80, :70]
+    for radius, n_points in ((2.0, 8), (17.3, 17), (30.0, 30)):
+        (outline,) = g.outline_mask((x - 40.2) ** 2 + (y - 34.6) ** 2 <= radius**2)
+        points = g.thin_outline(outline)
+        sides = np.linalg.norm(np.roll(points, -1, axis=0) - points, axis=1)
+        assert len(points) == pytest.approx(n_points, abs=2) and sides.max() < 1.5 * sides.min()
+        np.testing.assert_allclose(np.linalg.norm(points - (40.2, 34.6), axis=1), radius, atol=0.8)

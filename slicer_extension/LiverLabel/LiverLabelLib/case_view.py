@@ -25,7 +25,7 @@ def showCase(images) -> list:
     """
     for case in otherCases(images.case_id):
         removeCase(case)
-    outlined = next((image for image in images.images if image.role != "swe"), None)
+    outlined = outlinedImage(images)
     nodes = []
     for image in images.images:
         role = IMAGE if image is outlined else f"{IMAGE}.{image.name}"
@@ -46,6 +46,11 @@ def showCase(images) -> list:
     if nodes:
         showImage(imageNode(images.case_id) or nodes[0])
     return nodes
+
+
+def outlinedImage(images):
+    """The one of a case's images that the liver is outlined on, or None."""
+    return next((image for image in images.images if image.role != "swe"), None)
 
 
 def imageNode(case: str):

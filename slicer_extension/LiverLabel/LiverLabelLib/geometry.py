@@ -228,6 +228,30 @@ def outline_slice(mask: np.ndarray, affine: np.ndarray, axis: int, index: int) -
     return found
 
 
+def thin_outline(corners: np.ndarray, spacing: float = 8.0, fewest: int = 8, most: int = 32) -> np.ndarray:
+    """Points of a closed outline that are few enough to be dragged, evenly spaced along it, its stairs smoothed.
+
+    Args:
+        corners: Of the outline in pixels, shape (n, 2), as :func:`outline_mask` gives them.
+        spacing: Pixels between points, as far as ``fewest`` and ``most`` let it.
+        fewest, most: Points.
+    Returns:
+        Shape (m, 2).
+    """
+    sides = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
+    along, length = np.r_[0, np.cumsum(sides)], float(sides.sum())
+    closed = np.r_[corners, corners[:1]]
+    n_dense = max(int(8 * length), 64)
+    places = np.arange(n_dense) * length / n_dense
+    dense = np.interp(places, along, closed[:, 0]) + 1j * np.interp(places, along, closed[:, 1])
+    # A Gaussian of one pixel along the outline, done in frequencies because the outline is closed.
+    frequencies = np.fft.fftfreq(n_dense, length / n_dense)
+    smooth = np.fft.ifft(np.fft.fft(dense) * np.exp(-2 * (np.pi * frequencies) ** 2))
+    n_points = int(np.clip(round(length / spacing), fewest, most))
+    chosen = smooth[np.round(np.arange(n_points) * n_dense / n_points).astype(int)]
+    return np.c_[chosen.real, chosen.imag]
+
+
 def cut_to_mask(
     array: np.ndarray, affine: np.ndarray, mask: np.ndarray, margin: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -133,7 +133,22 @@ def turnedLike(values, affine, reference, what: str) -> np.ndarray:
     Raises:
         UnsuitableInputError: they do not lie voxel on voxel.
     """
-    turn = np.linalg.solve(affineOf(reference), checkedAffine(affine, what))[:3, :3]
+    values, affine = turned(values, checkedAffine(affine, what), affineOf(reference))
+    checkSameGeometry(values.shape, affine, reference, what)
+    return values
+
+
+def turned(values, affine, target) -> tuple[np.ndarray, np.ndarray]:
+    """A volume with its axes in the order and direction of another affine, as far as whole turns lead there.
+
+    Args:
+        values: Shape (x, y, z).
+        affine: Of ``values``, shape (4, 4).
+        target: Whose order is wanted, shape (4, 4).
+    Returns:
+        (the same values in that order, their affine); where no whole turn does, both as they were.
+    """
+    turn = np.linalg.solve(target, affine)[:3, :3]
     signs = np.rint(turn)
     if np.array_equal(np.abs(signs).sum(axis=0), [1, 1, 1]) and np.array_equal(np.abs(signs).sum(axis=1), [1, 1, 1]):
         affine, source = np.array(affine, float), np.abs(signs).argmax(axis=1)
@@ -142,8 +157,7 @@ def turnedLike(values, affine, reference, what: str) -> np.ndarray:
             affine[:3, 3] += (values.shape[axis] - 1) * affine[:3, axis]
             affine[:3, axis] *= -1
         values, affine = values.transpose(source), affine[:, [*source, 3]]
-    checkSameGeometry(values.shape, affine, reference, what)
-    return values
+    return values, affine
 
 
 def pictureFromPixels(pixels, spacingMm, *, case: str, role: str = "image", name: str = "", isCalibrated: bool = True):

@@ -50,13 +50,14 @@ def segmentationFromLabels(labels, affine, reference, *, case: str, role: str = 
         node.SetSourceRepresentationToBinaryLabelmap()
         node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
         # Segments that were named stay in the list when empty: the reader can then paint them.
-        for value in sorted({int(value) for value in np.unique(labels)} | set(names or {})):
+        found = np.flatnonzero(np.bincount(labels.astype(np.uint8).ravel(), minlength=256))
+        for value in sorted({*found.tolist(), *(names or {})}):
             if value:
                 _addSegment(node, labels == value, reference, value, (names or {}).get(value))
     return node
 
 
-def labelsFromSegmentation(node, reference) -> tuple[np.ndarray, np.ndarray]:
+def labelsFromSegmentation(node, reference, *, isOverlapTaken: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """The segments as a label volume in exactly the image's geometry.
 
     A segment's value is the one it came with; new ones take the lowest free.
@@ -64,6 +65,7 @@ def labelsFromSegmentation(node, reference) -> tuple[np.ndarray, np.ndarray]:
     Args:
         node: The segmentation.
         reference: The image's volume node.
+        isOverlapTaken: Give a voxel of two segments to the later one instead of refusing it.
     Returns:
         (labels, uint8, shape (x, y, z); the image's affine, RAS+).
     Raises:
@@ -81,7 +83,7 @@ def labelsFromSegmentation(node, reference) -> tuple[np.ndarray, np.ndarray]:
                     "Choose the image that it was drawn on."
                 )
             continue
-        if (covered := labels[mask & (labels > 0)]).size:
+        if not isOverlapTaken and (covered := labels[mask & (labels > 0)]).size:
             raise UnsuitableInputError(
                 f"Each voxel belongs to one segment; {covered.size} voxels are in '{segment.GetName()}' and also in "
                 f"'{owner[int(covered[0])]}'. Erase them from one of the two."
@@ -117,6 +119,11 @@ def labelValues(node) -> dict[str, int]:
             values[segmentId] = int(str(text))
     free = iter(value for value in range(1, 256) if value not in values.values())
     return {segmentId: values[segmentId] if segmentId in values else next(free) for segmentId in ids}
+
+
+def maskOf(node, segmentId: str, reference) -> np.ndarray:
+    """The voxels of an image that one segment covers, shape (x, y, z), bool; none where it lies outside."""
+    return _maskOf(node, segmentId, reference)
 
 
 def replaceSegment(node, segmentId: str, mask, reference) -> None:
