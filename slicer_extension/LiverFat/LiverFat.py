@@ -10,6 +10,7 @@ from LiverLabelLib.segments import segmentationFromLabels
 from LiverLabelWidgets import app
 from LiverLabelWidgets.echo_panel import EchoPanel, Source
 from LiverLabelWidgets.map_panel import MapPanel
+from LiverLabelWidgets.outline_panel import addOutlinePanel
 from LiverLabelWidgets.pdff_panel import PdffPanel
 from LiverLabelWidgets.roi_table_panel import RoiTablePanel
 from slicer.ScriptedLoadableModule import (
@@ -47,8 +48,9 @@ class LiverFatWidget(ScriptedLoadableModuleWidget):
         self.echoes = EchoPanel(self.ui, session)
         self.maps = MapPanel(self.ui, session)
         self.pdff = PdffPanel(self.ui, session, self.echoes, self.maps)
+        self.outline = addOutlinePanel(self.ui.outlineCollapsible.layout(), session)
         self.table = RoiTablePanel(self.ui, session, self.maps)
-        self.panels = [self.echoes, self.maps, self.pdff, self.table]
+        self.panels = [self.echoes, self.maps, self.pdff, self.outline, self.table]
 
     def enter(self):
         for panel in self.panels:

@@ -41,6 +41,7 @@ class LiverUltrasoundWidget(ScriptedLoadableModuleWidget):
         from LiverLabelWidgets.answer_panel import AnswerPanel
         from LiverLabelWidgets.clinical_panel import ClinicalPanel
         from LiverLabelWidgets.nash_panel import NashPanel
+        from LiverLabelWidgets.outline_panel import addOutlinePanel
         from LiverLabelWidgets.swe_panel import SwePanel
         from LiverLabelWidgets.viewer_panel import ViewerPanel
 
@@ -52,7 +53,8 @@ class LiverUltrasoundWidget(ScriptedLoadableModuleWidget):
         viewer = ViewerPanel(ui, session, subject)
         swe, clinical = SwePanel(ui, session, subject), ClinicalPanel(ui, session, subject)
         nash = NashPanel(ui, session, subject, clinical, swe)
-        self.panels = [viewer, swe, clinical, nash, AnswerPanel(ui, session, subject)]
+        self.outline = addOutlinePanel(ui.outlineCollapsible.layout(), session)
+        self.panels = [viewer, swe, clinical, nash, AnswerPanel(ui, session, subject), self.outline]
         viewer.onCase()
 
     def enter(self):

@@ -138,6 +138,15 @@ def openModule(windows):
         widget.cleanup()
 
 
+def shortcutsOf(keys):
+    """The shortcuts of those keys that the main window has."""
+    import qt
+    import slicer.util
+
+    found = slicer.util.mainWindow().findChildren(qt.QShortcut)
+    return [one for one in found if one.key == qt.QKeySequence(keys)]
+
+
 def waitUntil(isTrue, limitS=10.0):
     """Let the window work until something is true; the longest time it did not answer, in seconds."""
     import time

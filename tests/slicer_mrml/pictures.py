@@ -35,7 +35,7 @@ def pictureOf(panel, view, path: Path, widthPx: int = 430) -> np.ndarray:
     panel.resize(widthPx, 100)
     panel.show()
     qt.QCoreApplication.processEvents()
-    panel.resize(widthPx, max(panel.layout().heightForWidth(widthPx), panel.sizeHint.height(), 100))
+    panel.resize(widthPx, max(panel.layout().heightForWidth(widthPx), panel.layout().sizeHint().height()))
     qt.QCoreApplication.processEvents()
     left = panel.grab()
     images = [left.toImage()]

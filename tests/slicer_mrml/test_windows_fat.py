@@ -6,7 +6,7 @@ import fat_fakes
 import numpy as np
 import pytest
 import qt
-from conftest import waitUntil
+from conftest import shortcutsOf, waitUntil
 from fat_fakes import FakeClient, addSliceViews, connect, openCase, sliceViews
 from LiverLabelLib import pdff_choices, pdff_scene
 from LiverLabelLib.errors import RefusedError
@@ -159,7 +159,7 @@ def test_what_cannot_be_measured_is_greyed_out_with_the_reason(openModule, windo
 
 
 def test_the_shortcut_measures_while_the_module_is_open(fat, windows):
-    (shortcut,) = windows.util.mainWindow().findChildren(qt.QShortcut)
+    (shortcut,) = shortcutsOf("Ctrl+Return")
     shortcut.activated.emit()
     assert fat.pdff.status.isBusy
     waitUntil(lambda: not fat.pdff.status.isBusy)

@@ -20,6 +20,8 @@ REGION = "roi"
 """Role of the segmentation that readers draw."""
 STORED_ATTRIBUTE = "LiverLabel.stored"
 """Of a segmentation: fingerprint of its labels as the server has them."""
+PROPOSED_ATTRIBUTE = "LiverLabel.proposed"
+"""Of a segmentation: fingerprint of its labels as a method proposed them, so that nothing is lost with them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,16 @@ def markStored(node, sent: str | None = None) -> None:
     node.SetAttribute(STORED_ATTRIBUTE, fingerprint(node) if sent is None else sent)
 
 
+def markProposed(node) -> None:
+    """Note that a segmentation is as a method proposed it."""
+    node.SetAttribute(PROPOSED_ATTRIBUTE, fingerprint(node))
+
+
+def isStored(node) -> bool:
+    """Whether a segmentation is as the server has it."""
+    return fingerprint(node) == node.GetAttribute(STORED_ATTRIBUTE)
+
+
 def fingerprint(node) -> str:
     """Of the labels; of overlapping or misplaced ones, which cannot be stored, another than that of any label."""
     image = imageNode(caseOf(node))
@@ -95,14 +107,14 @@ def fingerprint(node) -> str:
 
 
 def unsavedCases() -> list[str]:
-    """Ids of the cases in the scene whose drawn region is not what the server has, in order."""
+    """Ids of the cases in the scene whose region is neither what the server has nor what it proposed, in order."""
     drawn = [node for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode") if roleOf(node) == REGION]
-    unsaved = {caseOf(node) for node in drawn if not _isEmpty(node) and fingerprint(node) != _stored(node)}
+    unsaved = {caseOf(node) for node in drawn if not _isEmpty(node) and fingerprint(node) not in _known(node)}
     return sorted(unsaved - {None})
 
 
-def _stored(node) -> str | None:
-    return node.GetAttribute(STORED_ATTRIBUTE)
+def _known(node) -> tuple[str | None, ...]:
+    return tuple(node.GetAttribute(name) for name in (STORED_ATTRIBUTE, PROPOSED_ATTRIBUTE))
 
 
 def _isEmpty(node) -> bool:

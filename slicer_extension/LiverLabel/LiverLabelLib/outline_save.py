@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .address import parse_address
 from .case_nodes import findNode
+from .case_opening import fingerprint, markStored
 from .case_view import imageNode, outlinedImage
 from .errors import ConnectError, LiverLabelError, UnsuitableInputError
 from .geometry import geometry_difference
@@ -60,6 +61,8 @@ class Saving:
         """
         outline, opened, reader = self._outline, self._session.opened, self._session.settings.reader
         case, version, volume = opened.case_id, outline.version, outlineVolume(opened)
+        node = outline.node
+        sent = fingerprint(node)
         self._savingVersion, outline.state, self.note = version, "Saving …", ""
 
         def end(sentence: str, isSafe: bool) -> None:
@@ -77,6 +80,7 @@ class Saving:
             end(str(error) if isLost else NOT_SENT + str(error).removeprefix(_NOT_CONNECTED), not isLost)
 
         def saved() -> None:
+            markStored(node, sent)
             end(f"Saved as {reader}." if reader else "Saved without a reader's name.", True)
 
         self._session.runner.start(

@@ -12,6 +12,7 @@ import slicer
 import vtk
 
 from . import outline_marks as marks_of
+from .case_opening import isStored, markProposed
 from .case_view import outlinedImage
 from .errors import UnsuitableInputError
 from .geometry import voxel_volume_ml
@@ -116,6 +117,7 @@ class Outline:
         """
         before = self._snapshot()
         self._segments.show(answer, self._affine() is None)
+        markProposed(self.node)
         self.areDiscsEdited = False
         self.history.remember(before)
         self.reader.applied = {}
@@ -300,7 +302,9 @@ class Outline:
         self.history.clear()
         self.answer, self.isEdited, self.areDiscsEdited = None, False, False
         self.reader.clear()
-        self.state = "An outline of the scene, not saved yet." if self.hasOutline else ""
+        self.state = ""
+        if self.hasOutline:
+            self.state = "As the server has it." if isStored(self.node) else "An outline of the scene, not saved yet."
         self.notice()
         self.tell()
 

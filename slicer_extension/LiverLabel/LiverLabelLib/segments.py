@@ -15,7 +15,8 @@ from .mrml_io import affineOf, checkSameGeometry, shapeOf, turnedLike
 
 LABEL_TAG = "LiverLabel.value"
 """A segment's tag that holds its value in a label volume."""
-LIVER_COLOUR = (0.87, 0.51, 0.30)
+LIVER_COLOUR = (0.15, 0.85, 0.95)
+"""Seen on grey pictures and on the colours of every map."""
 
 
 def segmentationFromLabels(labels, affine, reference, *, case: str, role: str = "roi", names=None):
@@ -44,6 +45,9 @@ def segmentationFromLabels(labels, affine, reference, *, case: str, role: str = 
     node = nodeFor("vtkMRMLSegmentationNode", case, role, role)
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
+        # What is measured inside is to be seen in its own colours.
+        node.GetDisplayNode().SetVisibility2DFill(False)
+        node.GetDisplayNode().SetSliceIntersectionThickness(2)
     segmentation = node.GetSegmentation()
     with slicer.util.NodeModify(node):
         segmentation.RemoveAllSegments()

@@ -13,7 +13,8 @@ from PySide6 import QtCore, QtGui, QtWidgets
 
 _plain = object.__getattribute__
 _properties: dict[type, frozenset[str]] = {}
-_METHODS = {"property", "setProperty", "metaObject", "connect", "disconnect", "children", "inherits"}
+# A class in Python would be asked for its size hint by the property itself, without end.
+_METHODS = {"property", "setProperty", "metaObject", "connect", "disconnect", "children", "inherits", "sizeHint"}
 
 
 def propertiesOf(widget) -> frozenset[str]:
