@@ -7,10 +7,12 @@ import pytest
 import qt
 from conftest import SliceView, waitUntil
 from LiverLabelLib.case_view import imageNode
+from LiverLabelLib.mrml_io import arrayFromVolume
 from LiverLabelLib.roi import setPoints
 from LiverLabelLib.segments import LIVER_COLOUR
 from LiverLabelWidgets import app
 from pictures import folderOf, pictureOf
+from scipy.ndimage import gaussian_filter
 from served import PYTHON, RealServer
 
 pytestmark = pytest.mark.skipif(
@@ -32,6 +34,8 @@ def label(server, openModule, windows, monkeypatch):
     """The module LiverLabel, connected by its button."""
     monkeypatch.setattr(windows.util, "selectModule", lambda name: None)
     module = openModule("LiverLabel")
+    module.parent.resize(430, 1400)
+    module.parent.show()
     connect(module, server, server.token)
     return module
 
@@ -101,11 +105,14 @@ def test_connect_next_outline_correct_save_train_and_outline_again(server, label
     answered(outline.status)
     assert "Dice" in outline.ui.resultLabel.text and "Simulated" in outline.ui.simulatedLabel.text
 
+    outline.ui.undoButton.click()
     outline.ui.drawCurveButton.click()
-    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    setPoints(
-        outline.outline.reader.curve, np.c_[48 + 30 * np.cos(angles), 48 + 30 * np.sin(angles), 0 * angles], image
-    )
+    pixels, _ = arrayFromVolume(image)
+    disc = np.argwhere(gaussian_filter(pixels[:, :, 0].astype(float), 2) > 115)
+    angles, radius = np.linspace(0, 2 * np.pi, 24, endpoint=False), np.sqrt(len(disc) / np.pi)
+    x, y = disc.mean(axis=0)
+    circle = np.c_[x + radius * np.cos(angles), y + radius * np.sin(angles), 0 * angles]
+    setPoints(outline.outline.reader.curve, circle, image)
     outline.ui.fillCurveButton.click()
     assert "not saved" in outline.ui.stateLabel.text.lower()
     outline.ui.undoButton.click()
@@ -113,7 +120,7 @@ def test_connect_next_outline_correct_save_train_and_outline_again(server, label
     outline.ui.saveOutlineButton.click()
     waitUntil(lambda: "anna" in outline.ui.stateLabel.text, LIMIT_S)
     stored = asked(lambda client, job: client.label_volume(caseId, call=job.call()))
-    assert stored.array[48, 48, 0] and stored.shape == (96, 96, 1)
+    assert stored.shape == (96, 96, 1) and int(stored.array.sum()) == pytest.approx(len(disc), rel=0.05)
 
     before = asked(lambda client, job: client.infer("liver_roi", caseId, call=job.call()))
     choose(label.ui.trainingTaskCombo, "liver_roi")
@@ -123,6 +130,8 @@ def test_connect_next_outline_correct_save_train_and_outline_again(server, label
     waitUntil(lambda: "Training" not in label.ui.trainingStateLabel.text, LIMIT_S)
     assert "Done" in label.ui.trainingStateLabel.text, label.ui.trainingMessageLabel.text
     label.ui.outboxCollapsible.setCollapsed(True)
+    label.ui.connectionCollapsible.setCollapsed(True)
+    label.ui.trainingCollapsible.setCollapsed(False)
     pictureOf(label.parent, view, folderOf(tmp_path) / "slicer-liverlabel-simulated.png")
     outline.ui.proposeButton.click()
     answered(outline.status)

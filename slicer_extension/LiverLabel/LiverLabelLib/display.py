@@ -12,6 +12,8 @@ from .case_nodes import caseOf, roleOf
 from .errors import UnsuitableInputError
 from .mrml_io import UNIT_ATTRIBUTE, affineOf, pictureOnImage, turnedLike, volumeFromArray, voxelsOf
 
+COLOUR_BAR_SIZE = (0.1, 0.32)
+"""Of the view's width and height."""
 SHOWN = ".shown"
 """Ends the role of the volume that is displayed in a map's place while uncertain voxels are left out."""
 COLOURS = {
@@ -129,7 +131,9 @@ def showColourBar(node, look: MapLook | None = None):
     legend.SetLabelFormat(f"%.{look.decimals}f")
     legend.SetNumberOfLabels(look.nLabels)
     # The stock size cuts longer titles off in a small view.
-    legend.GetTitleTextProperty().SetFontSize(14)
+    legend.GetTitleTextProperty().SetFontSize(12)
+    legend.GetLabelTextProperty().SetFontSize(10)
+    legend.SetSize(*COLOUR_BAR_SIZE)
     legend.SetVisibility(True)
     return legend
 
