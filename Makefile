@@ -118,6 +118,9 @@ docs: wheel ## the pictures of the README and docs; needs Chromium
 	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1150,1335 --user-data-dir=$(STAMPS)/chromium \
 	  --screenshot=docs/pictures/report-of-a-simulated-liver.png file://$(CURDIR)/$(STAMPS)/demo/report.html 2> /dev/null
 	@env -u PYTHONPATH $(BIN)/python benchmarks/time_and_memory.py --plot docs/pictures/time-and-memory.png
+	@$(MAKE) $(STAMPS)/slicer-$(SLICER_VERSION) PYTHON_SLICER="$(PYTHON_SLICER)"
+	@env -u PYTHONPATH LIVERLABEL_SERVER_PYTHON="$(abspath $(BIN)/python)" LIVERLABEL_PICTURES=docs/pictures \
+	  .venv-slicer/bin/python $(SLICER_TESTS) -q -k circle
 
 lint: $(STAMPS)/env ## style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -159,7 +159,7 @@ def test_fat_is_measured_masked_tabulated_and_reported(server, label, openModule
     waitUntil(path.exists)
     rows = list(csv.reader(path.read_text().splitlines()))
     assert rows[1][0] == name and 0 <= float(rows[1][2]) <= 50
-    page = folderOf(tmp_path) / "slicer-report-simulated.html"
+    page = tmp_path / "report-simulated.html"
     qt.answers.append(str(page))
     fat.ui.exportReportButton.click()
     waitUntil(page.exists)
