@@ -7,17 +7,13 @@ from LiverLabelLib.nifti import Volume
 from LiverLabelLib.pdff_choices import QUANTITIES
 from LiverLabelLib.results import PdffAnswer
 from LiverLabelLib.segments import segmentationFromLabels
-from LiverLabelWidgets import app
 from LiverLabelWidgets.echo_panel import EchoPanel, Source
 from LiverLabelWidgets.map_panel import MapPanel
+from LiverLabelWidgets.module_widget import ModuleWidget
 from LiverLabelWidgets.outline_panel import addOutlinePanel
 from LiverLabelWidgets.pdff_panel import PdffPanel
 from LiverLabelWidgets.roi_table_panel import RoiTablePanel
-from slicer.ScriptedLoadableModule import (
-    ScriptedLoadableModule,
-    ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
-)
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 
 class LiverFat(ScriptedLoadableModule):
@@ -36,33 +32,16 @@ class LiverFat(ScriptedLoadableModule):
         parent.acknowledgementText = "Part of LiverLabel."
 
 
-class LiverFatWidget(ScriptedLoadableModuleWidget):
-    """Builds the panels and tells them when the module is entered, left and taken down."""
+class LiverFatWidget(ModuleWidget):
+    """The window."""
 
-    def setup(self):
-        ScriptedLoadableModuleWidget.setup(self)
-        widget = slicer.util.loadUI(self.resourcePath("UI/LiverFat.ui"))
-        self.layout.addWidget(widget)
-        self.ui = slicer.util.childWidgetVariables(widget)
-        session = app.session()
-        self.echoes = EchoPanel(self.ui, session)
-        self.maps = MapPanel(self.ui, session)
-        self.pdff = PdffPanel(self.ui, session, self.echoes, self.maps)
-        self.outline = addOutlinePanel(self.ui.outlineCollapsible.layout(), session)
-        self.table = RoiTablePanel(self.ui, session, self.maps)
-        self.panels = [self.echoes, self.maps, self.pdff, self.outline, self.table]
-
-    def enter(self):
-        for panel in self.panels:
-            panel.enter()
-
-    def exit(self):
-        for panel in self.panels:
-            panel.exit()
-
-    def cleanup(self):
-        for panel in self.panels:
-            panel.close()
+    def build(self, ui, session):
+        self.echoes = EchoPanel(ui, session)
+        self.maps = MapPanel(ui, session)
+        self.pdff = PdffPanel(ui, session, self.echoes, self.maps)
+        self.outline = addOutlinePanel(ui.outlineCollapsible.layout(), session)
+        self.table = RoiTablePanel(ui, session, self.maps)
+        return [self.echoes, self.maps, self.pdff, self.outline, self.table]
 
 
 class LiverFatTest(ScriptedLoadableModuleTest):

@@ -16,13 +16,10 @@ from LiverLabelWidgets import app
 from LiverLabelWidgets.cases_panel import CasesPanel
 from LiverLabelWidgets.connection_panel import ConnectionPanel
 from LiverLabelWidgets.disagreements_panel import DisagreementsPanel
+from LiverLabelWidgets.module_widget import ModuleWidget
 from LiverLabelWidgets.outbox_panel import OutboxPanel
 from LiverLabelWidgets.training_panel import TrainingPanel
-from slicer.ScriptedLoadableModule import (
-    ScriptedLoadableModule,
-    ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
-)
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 
 class LiverLabel(ScriptedLoadableModule):
@@ -40,35 +37,18 @@ class LiverLabel(ScriptedLoadableModule):
         self.parent.acknowledgementText = "Part of LiverLabel."
 
 
-class LiverLabelWidget(ScriptedLoadableModuleWidget):
-    """The window: its panels do the work."""
+class LiverLabelWidget(ModuleWidget):
+    """The window."""
 
-    def setup(self):
-        super().setup()
-        widget = slicer.util.loadUI(self.resourcePath("UI/LiverLabel.ui"))
-        self.layout.addWidget(widget)
-        self.ui = slicer.util.childWidgetVariables(widget)
-        session = app.session()
-        cases = CasesPanel(self.ui, session)
-        self.panels = [
-            ConnectionPanel(self.ui, session),
+    def build(self, ui, session):
+        cases = CasesPanel(ui, session)
+        return [
+            ConnectionPanel(ui, session),
             cases,
-            DisagreementsPanel(self.ui, session, cases.open),
-            OutboxPanel(self.ui, session),
-            TrainingPanel(self.ui, session),
+            DisagreementsPanel(ui, session, cases.open),
+            OutboxPanel(ui, session),
+            TrainingPanel(ui, session),
         ]
-
-    def enter(self):
-        for panel in self.panels:
-            panel.enter()
-
-    def exit(self):
-        for panel in self.panels:
-            panel.exit()
-
-    def cleanup(self):
-        for panel in self.panels:
-            panel.close()
 
 
 class LiverLabelTest(ScriptedLoadableModuleTest):

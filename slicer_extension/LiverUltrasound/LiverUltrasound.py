@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import slicer.util
-from slicer.ScriptedLoadableModule import (
-    ScriptedLoadableModule,
-    ScriptedLoadableModuleTest,
-    ScriptedLoadableModuleWidget,
-)
+from LiverLabelLib.us_subject import Subject
+from LiverLabelWidgets.answer_panel import AnswerPanel
+from LiverLabelWidgets.clinical_panel import ClinicalPanel
+from LiverLabelWidgets.module_widget import ModuleWidget
+from LiverLabelWidgets.nash_panel import NashPanel
+from LiverLabelWidgets.outline_panel import addOutlinePanel
+from LiverLabelWidgets.swe_panel import SwePanel
+from LiverLabelWidgets.viewer_panel import ViewerPanel
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
 
 class LiverUltrasound(ScriptedLoadableModule):
@@ -20,7 +24,7 @@ class LiverUltrasound(ScriptedLoadableModule):
         parent.title = "Liver Ultrasound"
         parent.categories = ["Quantification"]
         parent.dependencies = ["LiverLabel"]
-        parent.contributors = ["LiverLabel developers"]
+        parent.contributors = ["The LiverLabel contributors"]
         parent.helpText = (
             "Shows the ultrasound pictures of a case or of files, asks a LiverLabel server for the probability of "
             "fibrotic NASH and stores the reader's answer and outline. The weights that come with LiverLabel were "
@@ -30,44 +34,17 @@ class LiverUltrasound(ScriptedLoadableModule):
         parent.acknowledgementText = "The method is ResHy-Net (Xia F et al.)."
 
 
-class LiverUltrasoundWidget(ScriptedLoadableModuleWidget):
-    """The form and its panels."""
+class LiverUltrasoundWidget(ModuleWidget):
+    """The window."""
 
-    def setup(self):
-        ScriptedLoadableModuleWidget.setup(self)
-        # Found once LiverLabel's folder is on Python's path, which its being a dependency makes sure of.
-        from LiverLabelLib.us_subject import Subject
-        from LiverLabelWidgets import app
-        from LiverLabelWidgets.answer_panel import AnswerPanel
-        from LiverLabelWidgets.clinical_panel import ClinicalPanel
-        from LiverLabelWidgets.nash_panel import NashPanel
-        from LiverLabelWidgets.outline_panel import addOutlinePanel
-        from LiverLabelWidgets.swe_panel import SwePanel
-        from LiverLabelWidgets.viewer_panel import ViewerPanel
-
-        form = slicer.util.loadUI(self.resourcePath("UI/LiverUltrasound.ui"))
-        self.layout.addWidget(form)
-        self.ui = ui = slicer.util.childWidgetVariables(form)
-        session = app.session()
+    def build(self, ui, session):
         self.subject = subject = Subject(session)
         viewer = ViewerPanel(ui, session, subject)
         swe, clinical = SwePanel(ui, session, subject), ClinicalPanel(ui, session, subject)
         nash = NashPanel(ui, session, subject, clinical, swe)
         self.outline = addOutlinePanel(ui.outlineCollapsible.layout(), session)
-        self.panels = [viewer, swe, clinical, nash, AnswerPanel(ui, session, subject), self.outline]
         viewer.onCase()
-
-    def enter(self):
-        for panel in self.panels:
-            panel.enter()
-
-    def exit(self):
-        for panel in self.panels:
-            panel.exit()
-
-    def cleanup(self):
-        for panel in self.panels:
-            panel.close()
+        return [viewer, swe, clinical, nash, AnswerPanel(ui, session, subject), self.outline]
 
 
 class LiverUltrasoundTest(ScriptedLoadableModuleTest):
