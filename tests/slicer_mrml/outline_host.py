@@ -36,7 +36,8 @@ def opened(shape=(60, 50, 3), affine=None, caseId="c1", kind="mri", isSimulated=
         volume=Volume(values, affine),
         pixel_spacing_mm=(0.4, 0.3) if isPicture else None,
     )
-    return SimpleNamespace(case_id=caseId, kind=kind, is_simulated=isSimulated, notice="", images=(image,))
+    facts = {"species": None, "is_simulated": isSimulated, "notice": ""}
+    return SimpleNamespace(case_id=caseId, kind=kind, images=(image,), **facts)
 
 
 class Client:
@@ -103,7 +104,7 @@ class Host:
     def __init__(self, case=None, tasks=TASKS):
         self.session = app.session()
         self.client = self.session.client = self.session.client or Client()
-        offered = tuple(SimpleNamespace(name=name) for name in tasks)
+        offered = tuple(SimpleNamespace(name=name, description="") for name in tasks)
         self.session.server = Server("http://127.0.0.1:1", "0.1.0", offered)
         self.session.settings.reader = "r1"
         self.window = qt.QWidget()

@@ -135,7 +135,7 @@ def test_an_answer_that_waits_to_be_shown_is_dropped_as_well(host, asked, how):
 def test_undo_and_redo_go_through_proposals_and_are_bounded(host):
     regions = [box(host.shape, (k, k), (k + 20, k + 20)) for k in range(25)]
     for region in regions:
-        host.propose(region)
+        host.outline.show(answered(region, host.affine))
     for region in regions[-2:-22:-1]:
         host.ui.undoButton.click()
         np.testing.assert_array_equal(host.mask(), region)

@@ -126,10 +126,18 @@ def test_a_refusal_is_its_sentence(panel):
     assert ui.trainingStatusLabel.text == "Six outlined patients are needed; found 2. Outline more."
 
 
-def test_a_server_that_restarts_in_the_middle_is_said_and_followed_again(panel):
+@pytest.mark.parametrize(
+    "failure",
+    [
+        LostConnectionError("The server went away. See that it runs."),
+        ConnectError(CannotConnect.NOTHING_LISTENS, host="here", port=8000),
+    ],
+    ids=["ended", "not there"],
+)
+def test_a_server_that_restarts_in_the_middle_is_said_and_followed_again(panel, failure):
     ui, client = panel.ui, follow(panel, RUNNING)
-    client.failing["training"] = LostConnectionError("The server went away. See that it runs.")
-    waitUntil(lambda: "The server went away" in ui.trainingMessageLabel.text)
+    client.failing["training"] = failure
+    waitUntil(lambda: str(failure) in ui.trainingMessageLabel.text)
     assert "Asked again every 2 s" in ui.trainingMessageLabel.text
     assert ui.trainingStateLabel.text == "Training: adaptation"
     client.state = replace(RUNNING, state="interrupted", message="The server ended.", can_resume=True)

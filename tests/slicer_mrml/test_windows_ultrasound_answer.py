@@ -348,3 +348,13 @@ def test_every_control_says_what_it_does(module):
     missing = [one.name for one in named if not one.toolTip and not one.name.startswith("qt_")]
     assert len(named) > 25 and missing == []
     assert module.ui.outlineCollapsible.layout().count() == 1 and "not a medical device" in module.ui.noticeLabel.text
+
+
+def test_a_stored_answer_that_comes_late_does_not_change_the_readers_choice(openModule):
+    module = openModule("LiverUltrasound")
+    client = connect(app.session())
+    client.stored, client.delayS = False, 0.3
+    openCase(app.session())
+    module.ui.answerYesRadioButton.click()
+    waitUntil(lambda: not app.session().runner.running)
+    assert module.ui.answerYesRadioButton.checked and not module.ui.answerNoRadioButton.checked

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from .address import parse_address
 from .case_nodes import findNode
 from .case_opening import fingerprint, markStored
 from .case_view import imageNode, outlinedImage
-from .errors import ConnectError, LiverLabelError, UnsuitableInputError
+from .errors import LiverLabelError, UnsuitableInputError
 from .geometry import geometry_difference
 from .mrml_io import turned
 from .nifti import Volume, write_nifti
@@ -83,14 +82,7 @@ class Saving:
             markStored(node, sent)
             end(f"Saved as {reader}." if reader else "Saved without a reader's name.", True)
 
-        self._session.runner.start(
-            "outline.pack",
-            lambda job: write_nifti(volume),
-            lambda content: self._session.save(case, content, f"{case}.nii.gz", saved, failed),
-            lambda error: end(str(error), False),
-            is_exclusive=False,
-            is_of_scene=False,
-        )
+        self._session.save(case, lambda: write_nifti(volume), f"{case}.nii.gz", saved, failed)
         outline.tell()
 
     def keep(self, opened) -> None:
@@ -98,8 +90,7 @@ class Saving:
         outline = self._outline
         if opened is None or not outline.isEdited or self._savingVersion == outline.version:
             return
-        case, reader, client = opened.case_id, self._session.settings.reader, self._session.client
-        typed = self._session.settings.address
+        case, reader, address = opened.case_id, self._session.settings.reader, self._session.addressOfAnnotations
 
         def told(sentence: str) -> None:
             self.note = sentence
@@ -107,9 +98,7 @@ class Saving:
             outline.tell()
 
         def work(job) -> None:
-            self._session.outbox.keep(
-                _addressOf(client, typed), case, write_nifti(volume), f"{case}.nii.gz", reader, "final"
-            )
+            self._session.outbox.keep(address, case, write_nifti(volume), f"{case}.nii.gz", reader)
 
         try:
             volume = outlineVolume(opened, isOverlapTaken=True)
@@ -124,12 +113,3 @@ class Saving:
             is_exclusive=False,
             is_of_scene=False,
         )
-
-
-def _addressOf(client, typed: str) -> str:
-    if client is not None:
-        return str(client.address)
-    try:
-        return str(parse_address(typed))
-    except ConnectError:
-        return typed

@@ -125,13 +125,19 @@ class Outline:
         self._nAnswered = answer.n_pixels
         self._answered(answer, "Proposed, not saved yet.")
 
-    def refine(self, answer: RegionAnswer, marks: dict) -> None:
+    def refine(self, answer: RegionAnswer, marks: dict, asked: int | None = None) -> None:
         """Show a refinement where marks changed since the last; slices without changed marks keep what they have.
 
+        Args:
+            answer: The server's.
+            marks: What was sent.
+            asked: ``version`` when it was sent: what was painted since can be had back by undo.
         Raises:
             UnsuitableInputError: it does not fit the image.
         """
         told = marks_of.marksBySlice(marks)
+        if asked is not None and asked != self.version:
+            self.history.remember(self._snapshot())
         if not self.hasOutline:
             self._nAnswered = answer.n_pixels
             self._segments.show(answer, self._affine() is None)
@@ -362,4 +368,5 @@ class Outline:
         self.reader.tellAgain(kept.told)
         self.notice()
         self._edited("Edited, not saved yet." if self.hasOutline else "")
+        self.isEdited = self.hasOutline
         return True

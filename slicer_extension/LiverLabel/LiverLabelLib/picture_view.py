@@ -7,7 +7,7 @@ import slicer
 import slicer.util
 
 from .case_nodes import findNode, nodeFor, removeNode
-from .case_view import IMAGE, imageNode
+from .case_view import IMAGE, imageNode, outlinedImage
 from .errors import UnsuitableInputError
 from .mrml_io import cineSteps, pictureFromPixels, shapeOf
 from .picture_files import NO_SIZE
@@ -24,9 +24,15 @@ def pictureNode(picture, images):
         images: The open case; None for files.
     """
     if hasattr(picture, "frames"):
-        return _find(picture.case, _FILE if len(picture.frames) == 1 else _FRAME)
-    outlined = next((one for one in images.images if one.role != "swe"), None)
-    return imageNode(images.case_id) if picture is outlined else _find(images.case_id, f"{IMAGE}.{picture.name}")
+        isCine = len(picture.frames) > 1
+        if isCine and findNode("vtkMRMLSequenceBrowserNode", picture.case, "cine.browser") is None:
+            return None  # Loading it was not ended.
+        return _find(picture.case, _FRAME if isCine else _FILE)
+    return (
+        imageNode(images.case_id)
+        if picture is outlinedImage(images)
+        else _find(images.case_id, f"{IMAGE}.{picture.name}")
+    )
 
 
 def fileSteps(file):

@@ -13,7 +13,7 @@ from typing import Any
 from . import protocol
 from .address import parse_address
 from .client import LiverLabelClient, Server
-from .errors import LiverLabelError, UnsuitableInputError
+from .errors import ConnectError, LiverLabelError, UnsuitableInputError
 from .jobs import Job, JobRunner
 from .outbox import Outbox
 from .settings import Settings
@@ -51,6 +51,16 @@ class Session:
     def caseId(self) -> str:
         """Of the open case; empty where none is."""
         return "" if self.opened is None else self.opened.case_id
+
+    @property
+    def addressOfAnnotations(self) -> str:
+        """Of the server that they belong to: the connected one, else the one that was typed."""
+        if self.client is not None:
+            return str(self.client.address)
+        try:
+            return str(parse_address(self.settings.address))
+        except ConnectError:
+            return self.settings.address
 
     def observe(self, topic: str, call: Callable[[], None]) -> Callable[[], None]:
         """Let ``call()`` follow each change of a topic; gives back what ends that."""
@@ -105,9 +115,9 @@ class Session:
 
         def isConnected(result) -> None:
             isOther = self.server is not None and self.server.address != result[1].address
-            self.client, self.server, self.cases = result
             if isOther:
-                self.openCase(None)
+                self.openCase(None)  # What is not saved belongs to the former server.
+            self.client, self.server, self.cases = result
             self.tell(SERVER)
             self.tell(CASES)
             onDone(self.server)
@@ -143,7 +153,7 @@ class Session:
     def save(
         self,
         caseId: str,
-        content: bytes,
+        content: bytes | Callable[[], bytes],
         fileName: str,
         onDone: Callable[[], None],
         onError: Callable[[LiverLabelError], None],
@@ -152,13 +162,19 @@ class Session:
         """Keep an annotation on this computer, then store it on the server; what fails stays here.
 
         ``onError``'s sentence says why; the annotation waits in the outbox unless it could not be written there.
+
+        Args:
+            caseId: Of the case.
+            content: The file, or what makes it, in the job's thread.
+            fileName: Its end says what it is.
+            onDone, onError: In the window's thread.
+            tag: Under which it is stored.
         """
-        client, reader = self.client, self.settings.reader
-        typed = self.settings.address
+        client, reader, address = self.client, self.settings.reader, self.addressOfAnnotations
 
         def work(job: Job) -> None:
-            address = str(client.address if client is not None else parse_address(typed))
-            kept = self.outbox.keep(address, caseId, content, fileName, reader, tag)
+            made = content() if callable(content) else content
+            kept = self.outbox.keep(address, caseId, made, fileName, reader, tag)
             if client is None:
                 raise UnsuitableInputError(f"Kept on this computer, not sent yet. {NOT_CONNECTED}")
             self.outbox.send(client, kept, job.call())
@@ -180,6 +196,7 @@ class Session:
         self.openCase(None)
 
     def close(self) -> None:
-        """The program ends."""
+        """The program ends: who holds what is not saved keeps it now, and the runner waits for that."""
+        self.openCase(None)
         self._observers.clear()
         self.runner.close()

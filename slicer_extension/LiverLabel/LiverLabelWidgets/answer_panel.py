@@ -25,8 +25,8 @@ class AnswerPanel(Panel):
         self.status = StatusLine(session, ui, "answer")
         self.status.done()
         self._case, self._isTouched, self._isKept = "", False, False
-        ui.answerYesRadioButton.connect("toggled(bool)", self.refresh)
-        ui.answerNoRadioButton.connect("toggled(bool)", self.refresh)
+        ui.answerYesRadioButton.connect("toggled(bool)", self.onChosen)
+        ui.answerNoRadioButton.connect("toggled(bool)", self.onChosen)
         ui.saveAnswerButton.connect("clicked(bool)", self.save)
         ui.readerLineEdit.connect("editingFinished()", self.onReader)
         self.observe(CASE, self.onCase)
@@ -56,6 +56,11 @@ class AnswerPanel(Panel):
         if self.ui.answerYesRadioButton.checked:
             return True
         return False if self.ui.answerNoRadioButton.checked else None
+
+    def onChosen(self, *_) -> None:
+        """The reader's choice stands, whatever the server tells of an earlier one."""
+        self._isTouched = True
+        self.refresh()
 
     def refresh(self, *_) -> None:
         widgets = [self.ui.answerYesRadioButton, self.ui.answerNoRadioButton]
@@ -107,6 +112,8 @@ class AnswerPanel(Panel):
             waits = " An answer of this computer waits to be sent (module LiverLabel)." if isWaiting else ""
             self._say(stored + waits)
             self._choose(value)
+            if not self.status.isBusy:
+                self.status.say("")
             self.refresh()
 
         def failed(error: LiverLabelError) -> None:
@@ -137,7 +144,7 @@ class AnswerPanel(Panel):
             else:
                 self.status.fail(error)
             if caseId == self._case:
-                self._isKept = True
+                self._isKept, self._isTouched = True, False
                 self._say(f"Not on the server yet: {word}. {_AGAIN}")
             self.refresh()
 

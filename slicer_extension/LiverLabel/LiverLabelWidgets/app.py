@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import qt
@@ -11,7 +12,8 @@ from LiverLabelLib.roi import Observers
 from LiverLabelLib.session import Session
 from LiverLabelLib.settings import Settings
 
-POLL_MS = 30
+POLL_MS, LENT_S = 20, 0.008
+"""How often results are looked for, and how long each time Python is lent to the threads of jobs."""
 _shared: dict = {}
 
 
@@ -22,13 +24,20 @@ def session() -> Session:
         made = Session(Settings(slicer.app.userSettings()), Outbox(folder))
         timer = qt.QTimer()
         timer.setInterval(POLL_MS)
-        timer.connect("timeout()", made.runner.poll)
+        timer.connect("timeout()", lambda: poll(made.runner))
         timer.start()
         observers = Observers()
         observers.add(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, lambda *_: made.closeScene())
         _shared.update(session=made, timer=timer, observers=observers)
         slicer.app.connect("aboutToQuit()", close)
     return _shared["session"]
+
+
+def poll(runner) -> None:
+    """Deliver what has come. 3D Slicer keeps Python to its window's thread, so threads are let work here."""
+    runner.poll()
+    if runner.running:
+        time.sleep(LENT_S)
 
 
 def close() -> None:

@@ -17,6 +17,7 @@ from LiverLabelLib.case_list import (
 from LiverLabelLib.case_opening import FetchedCase, fetchCase, showFetched, unsavedCases
 from LiverLabelLib.client import LiverLabelClient
 from LiverLabelLib.errors import LiverLabelError
+from LiverLabelLib.outline_scene import outlineOf
 from LiverLabelLib.protocol import Case, NextCase
 from LiverLabelLib.session import CASE, CASES, NOT_CONNECTED, SERVER
 
@@ -38,6 +39,7 @@ class CasesPanel(Panel):
         super().__init__(ui, session)
         self.status = StatusLine(session, ui, "cases")
         self.status.reset()
+        self._outline = outlineOf(session)
         self._shown: list[str] = []
         self._remark = ""
         for combo, choices in ((ui.nextTaskCombo, TASK_TITLES), (ui.strategyCombo, STRATEGIES)):
@@ -58,6 +60,11 @@ class CasesPanel(Panel):
         self._say("")
         self.showCases()
         self.onCase()
+
+    def close(self) -> None:
+        """The module is taken down."""
+        super().close()
+        self._outline.release()
 
     @property
     def chosen(self) -> str:
@@ -129,10 +136,15 @@ class CasesPanel(Panel):
         """Show a case, unless the reader would rather keep what is not saved."""
         images = fetched.images
         if (unsaved := unsavedCases()) and not slicer.util.confirmOkCancelDisplay(
-            f"The region of {', '.join(unsaved)} is not saved. Open {images.case_id} and give it up?", "Open a case"
+            f"The region of {', '.join(unsaved)} is not saved. Open {images.case_id}? What was edited waits under "
+            "'Waiting annotations' until you send or discard it.",
+            "Open a case",
         ):
             self.status.done(f"{images.case_id} was not opened; the region that is not saved is still here.")
             return
+        # What was edited is kept while it is still in the scene, also where the same case comes again.
+        if self.session.opened is not None:
+            self.session.openCase(None)
         try:
             self._remark = showFetched(fetched)
         except LiverLabelError as error:

@@ -43,7 +43,7 @@ def contributionsPixmap(bars: Sequence[tuple[str, float]], width: int = 380):
     """
     pixmap, painter = _canvas(width, _ROW_PX * max(len(bars), 1) + 24)
     metrics = painter.fontMetrics()
-    titles = max((metrics.horizontalAdvance(title) for title, _ in bars), default=0)
+    titles = max((_width(metrics, title) for title, _ in bars), default=0)
     numbers = 48
     left = titles + 2 * _MARGIN_PX
     zero, half = (left + width) // 2, max((width - left) // 2 - numbers, 10)
@@ -56,7 +56,7 @@ def contributionsPixmap(bars: Sequence[tuple[str, float]], width: int = 380):
         )
         painter.drawText(_MARGIN_PX, top + 15, title)
         number = f"{value:+.2f}"
-        place = zero + length + 4 if value >= 0 else zero - length - 4 - metrics.horizontalAdvance(number)
+        place = zero + length + 4 if value >= 0 else zero - length - 4 - _width(metrics, number)
         painter.drawText(place, top + 15, number)
     bottom = _ROW_PX * len(bars)
     _fill(painter, zero, 0, 1, bottom, INK)
@@ -84,5 +84,10 @@ def _fill(painter, x: int, y: int, width: int, height: int, colour: str) -> None
 
 def _text(painter, text: str, middle: int, base: int, width: int) -> None:
     """Text around a place, moved inside the picture where it would leave it."""
-    long = painter.fontMetrics().horizontalAdvance(text)
+    long = _width(painter.fontMetrics(), text)
     painter.drawText(min(max(middle - long // 2, 2), width - long - 2), base, text)
+
+
+def _width(metrics, text: str) -> int:
+    # Qt 5.11's horizontalAdvance is not in every PythonQt.
+    return metrics.boundingRect(text).width()

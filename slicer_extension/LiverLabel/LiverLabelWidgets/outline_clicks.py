@@ -74,7 +74,8 @@ class ClickTool:
         except LiverLabelError as error:
             self._panel.status.fail(error)
             return
-        self._panel.ask(TASK, marks, lambda answer: self._outline.refine(answer, marks), "Refining")
+        version = self._outline.version
+        self._panel.ask(TASK, marks, lambda answer: self._outline.refine(answer, marks, version), "Refining")
 
     def forget(self) -> None:
         """Send nothing that is still waited for."""

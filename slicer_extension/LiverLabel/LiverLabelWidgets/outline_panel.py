@@ -17,7 +17,7 @@ from LiverLabelLib.session import CASE, SERVER, Session
 from .outline_clicks import TASK as CLICKS_TASK
 from .outline_clicks import ClickTool
 from .outline_contour import ContourTool
-from .panel import Panel
+from .panel import Panel, offer
 from .place_mode import PlaceMode
 from .segment_editor import SegmentEditor
 from .status_line import StatusLine
@@ -58,7 +58,6 @@ class OutlinePanel(Panel):
         self.outline = outlineOf(session)
         self.isEntered = self.isQuiet = False
         self._asked = 0
-        self._tips = {name: getattr(ui, name).toolTip for name in _BUTTONS}
         self.status = StatusLine(session, ui, "outline")
         self.editor = SegmentEditor(ui.segmentEditorWidget)
         self.place = PlaceMode(ui, session, self._onPlaceMode)
@@ -85,6 +84,7 @@ class OutlinePanel(Panel):
         """The user opened the module."""
         super().enter()
         self.isEntered = True
+        self.status.reset()
         self.outline.notice()
         self.editor.enter()
         self.refresh()
@@ -191,8 +191,7 @@ class OutlinePanel(Panel):
             "discardCurveButton": noCurve,
         }
         for name, reason in reasons.items():
-            getattr(ui, name).setEnabled(not reason)
-            getattr(ui, name).setToolTip(reason or self._tips[name])
+            offer([getattr(ui, name)], reason)
         self._showResult()
         self.clicks.show()
         self.clicks.follow()
@@ -234,13 +233,6 @@ class OutlinePanel(Panel):
         self.clicks.forget()
         self.status.reset()
         self.refresh()
-
-
-_BUTTONS = (
-    "proposeButton saveOutlineButton undoButton redoButton addClickButton removeClickButton deleteClickButton "
-    "clearClicksButton editContourButton drawCurveButton applyContourButton refineContourButton fillCurveButton "
-    "cutCurveButton discardCurveButton"
-).split()
 
 
 def _say(label, sentence: str) -> None:

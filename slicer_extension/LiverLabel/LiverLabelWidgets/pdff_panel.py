@@ -35,7 +35,6 @@ class PdffPanel(Panel):
         for combo, choices in ((ui.methodCombo, METHODS), (ui.spectrumCombo, SPECTRA)):
             for name, text in choices.items():
                 combo.addItem(text, name)
-        self._tooltip = ui.measureButton.toolTip
         ui.measureButton.connect("clicked(bool)", self.onMeasure)
         self.addShortcut("Ctrl+Return", ui.measureButton.click)
         self.observe(SERVER, self.update)
@@ -47,8 +46,6 @@ class PdffPanel(Panel):
     def update(self) -> None:
         """Offer what can be measured; else say why not."""
         offer([self.ui.measureButton], self.session.whyNotOffered(TASK) or self._echoes.source.whyNot)
-        if self.ui.measureButton.enabled:
-            self.ui.measureButton.setToolTip(self._tooltip)
 
     def onCase(self) -> None:
         """Another case is open, or none."""

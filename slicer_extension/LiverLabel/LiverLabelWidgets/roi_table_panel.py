@@ -118,11 +118,14 @@ class RoiTablePanel(Panel):
 
     def onExportCsv(self) -> None:
         """The table as a file."""
-        self._write(self._path("Export the table", ".csv", "CSV (*.csv)"), self._csv)
+        self.measure()
+        self._write("Export the table", ".csv", "CSV (*.csv)", self._csv())
 
     def onExportReport(self) -> None:
         """The page."""
-        self._write(self._path("Export a report", ".html", "Web page (*.html)"), self._report)
+        self.measure()
+        if self.measured.values is not None:
+            self._write("Export a report", ".html", "Web page (*.html)", self._report())
 
     def close(self) -> None:
         """The module is taken down."""
@@ -208,11 +211,11 @@ class RoiTablePanel(Panel):
         chosen = qt.QFileDialog.getSaveFileName(None, title, name, kinds)
         return None if not chosen else Path(chosen if chosen.lower().endswith(end) else chosen + end)
 
-    def _write(self, path: Path | None, make) -> None:
-        """Write what is shown now, off the window's thread; a closed scene does not end it."""
+    def _write(self, title: str, end: str, kinds: str, content: str) -> None:
+        """Ask where, and write what was shown then, off the window's thread; a closed scene does not end it."""
+        path = self._path(title, end, kinds)
         if path is None:
             return
-        content = make()
         self.session.runner.start(
             "export",
             lambda job: write_whole(path, content),

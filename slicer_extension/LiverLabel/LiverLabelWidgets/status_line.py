@@ -12,7 +12,7 @@ from LiverLabelLib.protocol import Progress
 from LiverLabelLib.session import Session
 
 ERROR_STYLE = "color: #b00020;"
-MEBIBYTE = 1 << 20
+MEGABYTE = 10**6
 
 
 class StatusLine:
@@ -100,8 +100,8 @@ class StatusLine:
             done, total, text = told.done, told.total, f"{self._doing}: {told.done} of {told.total or '?'} steps"
         else:
             done, total = told
-            inAll = f" of {total / MEBIBYTE:.1f}" if total else ""
-            text = f"{self._doing}: received {done / MEBIBYTE:.1f}{inAll} MB"
+            inAll = f" of {total / MEGABYTE:.1f}" if total else ""
+            text = f"{self._doing}: received {done / MEGABYTE:.1f}{inAll} MB"
         self.say(text)
         self._bar.setRange(0, total or 0)
         self._bar.setValue(min(done, total) if total else 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import qt
 import slicer.util
 from LiverLabelLib.case_list import TASK_TITLES
-from LiverLabelLib.errors import ConnectError, LiverLabelError
+from LiverLabelLib.errors import CannotConnect, ConnectError, LiverLabelError
 from LiverLabelLib.learning import DEVICES, left_text, scoring_text, state_text, training_options, version_text
 from LiverLabelLib.protocol import Scoring, Training
 from LiverLabelLib.session import SERVER
@@ -16,6 +16,7 @@ from .status_line import ERROR_STYLE, StatusLine
 
 REFRESH_MS = 2000
 CURVE_HEIGHT = 260
+_NOT_LET_IN = (CannotConnect.WRONG_TOKEN, CannotConnect.TOKEN_NEEDED)
 ASKED_AGAIN = "Asked again every 2 s while this module is open."
 RUNNING = "A training runs; wait for its end or stop it."
 NONE_RUNS = "No training runs."
@@ -95,12 +96,12 @@ class TrainingPanel(Panel):
         if task != self.task:
             return
         self.training, self.scoring = training, scoring or self.scoring
-        self._problem = ""
+        self._problem, self._isLetIn = "", True
         self.show()
 
     def onNotTold(self, error: LiverLabelError) -> None:
         """Keep what was told last, and say why it is not newer."""
-        self._isLetIn = not isinstance(error, ConnectError)
+        self._isLetIn = not (isinstance(error, ConnectError) and error.reason in _NOT_LET_IN)
         self._problem = f"{error} {ASKED_AGAIN}" if self._isLetIn else f"{error} Then connect again."
         self.show()
 

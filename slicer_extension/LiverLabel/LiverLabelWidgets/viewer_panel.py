@@ -95,6 +95,7 @@ class ViewerPanel(Panel):
 
     def onCase(self) -> None:
         """A case was opened: it is meant from now on. None is open any more: files stay."""
+        self.status.reset()
         self.subject.use(self.subject.isLocal and self.session.opened is None)
 
     def onSceneCloses(self) -> None:
