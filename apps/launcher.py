@@ -238,8 +238,7 @@ def _how_to_connect(args: argparse.Namespace, token: str | None) -> str:
         if token is None
         else f"Token    {token}",
         f"Try      curl{header} {address}/liver/tasks",
-        f"Slicer   MONAI Label module, server {address}"
-        + ("" if token is None else ", any user name, the token as password"),
+        f"Slicer   module Liver Label, address {address}" + ("" if token is None else " and the token"),
     ]
     if not is_loopback(args.host):
         lines.append("Caution  other machines can reach this address" + ("." if token else ", and no token is asked."))
