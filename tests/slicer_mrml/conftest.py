@@ -138,6 +138,20 @@ def openModule(windows):
         widget.cleanup()
 
 
+@pytest.fixture
+def questions(windows, monkeypatch):
+    """What the user was asked; ``questions.answer`` is what is said."""
+
+    class Questions(list):
+        answer = True
+
+    asked = Questions()
+    monkeypatch.setattr(
+        windows.util, "confirmOkCancelDisplay", lambda text, *_, **__: asked.append(text) or asked.answer
+    )
+    return asked
+
+
 def shortcutsOf(keys):
     """The shortcuts of those keys that the main window has."""
     import qt

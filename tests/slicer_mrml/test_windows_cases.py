@@ -22,20 +22,12 @@ SEGMENTATION = "vtkMRMLSegmentationNode"
 
 
 @pytest.fixture
-def asked(windows, monkeypatch):
-    """What the user was asked, and where the user was taken; ``asked.answer`` is what is said."""
-
-    class Asked(list):
-        answer, modules = True, []
-
-    found = Asked()
-    found.modules = []
-    monkeypatch.setattr(
-        windows.util, "confirmOkCancelDisplay", lambda text, *_, **__: found.append(text) or found.answer
-    )
-    monkeypatch.setattr(windows.util, "selectModule", found.modules.append)
+def asked(windows, monkeypatch, questions):
+    """What the user was asked, and where the user was taken (``asked.modules``)."""
+    questions.modules = []
+    monkeypatch.setattr(windows.util, "selectModule", questions.modules.append)
     windows.modules.liverfat = windows.modules.liverultrasound = object()
-    return found
+    return questions
 
 
 def shown(table):

@@ -12,20 +12,6 @@ OTHER = "http://hospital:8000"
 
 
 @pytest.fixture
-def questions(windows, monkeypatch):
-    """What the user was asked; ``questions.answer`` is what is said."""
-
-    class Questions(list):
-        answer = True
-
-    asked = Questions()
-    monkeypatch.setattr(
-        windows.util, "confirmOkCancelDisplay", lambda text, *_, **__: asked.append(text) or asked.answer
-    )
-    return asked
-
-
-@pytest.fixture
 def filled(openModule, questions):
     """The module's widgets, with three annotations that wait, one for another server; nothing is connected."""
     session = app.session()

@@ -15,18 +15,6 @@ from LiverLabelWidgets.curve_picture import LOSS_COLOUR, METRIC_COLOUR, axesOf, 
 
 
 @pytest.fixture
-def questions(windows, monkeypatch):
-    class Questions(list):
-        answer = True
-
-    asked = Questions()
-    monkeypatch.setattr(
-        windows.util, "confirmOkCancelDisplay", lambda text, *_, **__: asked.append(text) or asked.answer
-    )
-    return asked
-
-
-@pytest.fixture
 def panel(openModule, questions):
     """The panel; asked again every 50 ms instead of every 2 s."""
     found = openModule("LiverLabel").panels[4]

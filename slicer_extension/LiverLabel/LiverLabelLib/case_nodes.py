@@ -13,6 +13,8 @@ import vtk
 CASE_ATTRIBUTE = "LiverLabel.case"
 ROLE_ATTRIBUTE = "LiverLabel.role"
 """What the node is to its case: the name of a map (``pdff_percent``), ``image``, ``roi``, ``clicks.foreground`` …"""
+REGION, MEASUREMENT_ROIS = "roi", "measurement_rois"
+"""Roles of segmentations: what readers draw, and the discs in which PDFF is read."""
 
 
 def findNode(className: str, case: str, role: str):

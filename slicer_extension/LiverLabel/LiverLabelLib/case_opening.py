@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import slicer.util
 
 from .case_images import ULTRASOUND, CaseImages
-from .case_nodes import caseOf, roleOf
+from .case_nodes import REGION, caseOf, roleOf
 from .case_view import imageNode, showCase
 from .client import FINAL, LiverLabelClient
 from .errors import RefusedError, UnsuitableInputError, UnusableReplyError
@@ -16,8 +16,6 @@ from .nifti import Volume
 from .segments import labelsFromSegmentation, segmentationFromLabels
 from .transport import Call
 
-REGION = "roi"
-"""Role of the segmentation that readers draw."""
 STORED_ATTRIBUTE = "LiverLabel.stored"
 """Of a segmentation: fingerprint of its labels as the server has them."""
 PROPOSED_ATTRIBUTE = "LiverLabel.proposed"

@@ -72,7 +72,7 @@ def dicom_images(path: Path) -> list[Image]:
         raise UnsuitableInputError(f"not MR but {dataset.get('Modality') or 'something else'}")
     try:
         return [_image(layers, dataset) for layers in _frames(dataset)]
-    except Exception as error:
+    except Exception as error:  # pydicom reads values when they are asked for, and raises as above.
         raise UnsuitableInputError("its header is incomplete or damaged") from error
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from .case_nodes import findNode
+from .case_nodes import REGION, findNode
 from .case_opening import fingerprint, markStored
 from .case_view import imageNode, outlinedImage
 from .errors import LiverLabelError, UnsuitableInputError
 from .geometry import geometry_difference
 from .mrml_io import turned
 from .nifti import Volume, write_nifti
-from .outline_segments import ROLE, SEGMENTATION
+from .outline_segments import SEGMENTATION
 from .segments import labelsFromSegmentation
 from .session import OUTBOX, Session
 
@@ -27,7 +27,7 @@ def outlineVolume(opened, isOverlapTaken: bool = False) -> Volume:
         UnsuitableInputError: nothing is outlined, segments overlap, one lies outside the image, or the image in the
             scene is not the server's any more.
     """
-    node, image = findNode(SEGMENTATION, opened.case_id, ROLE), imageNode(opened.case_id)
+    node, image = findNode(SEGMENTATION, opened.case_id, REGION), imageNode(opened.case_id)
     if node is None or image is None:
         raise UnsuitableInputError("An outline and its image are needed; the scene has none. Open the case again.")
     labels, affine = labelsFromSegmentation(node, image, isOverlapTaken=isOverlapTaken)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import slicer
 
-from .case_nodes import findNode
+from .case_nodes import MEASUREMENT_ROIS, REGION, findNode
 from .case_view import imageNode
 from .mrml_io import shapeOf
 from .outline_history import copyOf, restore
@@ -15,7 +15,6 @@ from .results import RegionAnswer
 from .roi import Observers
 from .segments import labelValues, maskOf, replaceSegment, segmentationFromLabels
 
-ROLE, ROIS = "roi", "measurement_rois"
 SEGMENTATION = "vtkMRMLSegmentationNode"
 LIVER = {1: "Liver"}
 
@@ -30,7 +29,7 @@ class CaseSegments:
 
     def __init__(self, session, onOutline, onDiscs):
         self._session = session
-        self._calls = {ROLE: onOutline, ROIS: onDiscs}
+        self._calls = {REGION: onOutline, MEASUREMENT_ROIS: onDiscs}
         self._isWriting = False
         self._observers = Observers()
         self._watched: list = []
@@ -40,7 +39,7 @@ class CaseSegments:
         """The node of the image that is outlined; None where no case is open."""
         return imageNode(self._session.caseId) if self._session.caseId else None
 
-    def node(self, role: str = ROLE):
+    def node(self, role: str = REGION):
         """The segmentation of a role, or None."""
         return findNode(SEGMENTATION, self._session.caseId, role) if self._session.caseId else None
 
@@ -66,7 +65,7 @@ class CaseSegments:
         """Replace the liver's segment, which is made if there is none; the reader's other segments stay."""
         with self._writing():
             if not self.hasOutline:
-                self._setLabels(np.zeros(shapeOf(self.image), np.uint8), None, ROLE, LIVER)
+                self._setLabels(np.zeros(shapeOf(self.image), np.uint8), None, REGION, LIVER)
             replaceSegment(self.node(), self.liverId, mask, self.image)
 
     def show(self, answer: RegionAnswer, isPicture: bool) -> None:
@@ -77,12 +76,14 @@ class CaseSegments:
         """
         volume = answer.maps["liver_roi"]
         with self._writing():
-            self._setLabels(volume.array > 0, None if isPicture else volume.affine, ROLE, LIVER)
+            self._setLabels(volume.array > 0, None if isPicture else volume.affine, REGION, LIVER)
             if answer.measurement_rois:
-                discs = answer.maps[ROIS]
-                self._setLabels(discs.array, discs.affine, ROIS, dict(enumerate(answer.measurement_rois, start=1)))
-            elif self.node(ROIS) is not None:
-                self.node(ROIS).GetSegmentation().RemoveAllSegments()
+                discs = answer.maps[MEASUREMENT_ROIS]
+                self._setLabels(
+                    discs.array, discs.affine, MEASUREMENT_ROIS, dict(enumerate(answer.measurement_rois, start=1))
+                )
+            elif self.node(MEASUREMENT_ROIS) is not None:
+                self.node(MEASUREMENT_ROIS).GetSegmentation().RemoveAllSegments()
 
     def copies(self) -> dict:
         """Role -> a copy of its segments, or None."""

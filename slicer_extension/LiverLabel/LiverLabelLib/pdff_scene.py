@@ -6,7 +6,7 @@ import numpy as np
 import slicer
 import slicer.util
 
-from .case_nodes import caseOf, findNode, nodeFor, removeNode, roleOf
+from .case_nodes import MEASUREMENT_ROIS, REGION, caseOf, findNode, nodeFor, removeNode, roleOf
 from .case_view import imageNode
 from .display import LOOKS, SHOWN, alignSlices, applyLook, hideUncertain, lookOf, showColourBar, showInSlices
 from .mrml_io import UNIT_ATTRIBUTE, arrayFromVolume, volumeFromArray, voxelsOf
@@ -16,7 +16,7 @@ from .segments import segmentMasks
 
 FIRST = ("pdff_percent", "water")
 """Maps that are made at once: the one to read and the one under it."""
-REGION_ROLES = ("roi", "measurement_rois")
+REGION_ROLES = (REGION, MEASUREMENT_ROIS)
 BACKGROUNDS = ("water", "magnitude", "fat", "none")
 _VOLUME = "vtkMRMLScalarVolumeNode"
 

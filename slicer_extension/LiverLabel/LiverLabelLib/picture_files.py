@@ -12,11 +12,10 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from .errors import UnsuitableInputError
 from .picture_check import is_whole_jpeg, is_whole_png
-from .us_dicom import UltrasoundFile, read_ultrasound
+from .us_dicom import NO_SIZE, UltrasoundFile, read_ultrasound
 from .us_pixels import read_frames
 from .us_sidecar import BMODE, SWE, SentPicture, SentScale
 
-NO_SIZE = "This picture states no size of its pixels: lengths and areas are in pixels, not in mm."
 _NUMBERS = itertools.count(1)
 _READERS = {".png": vtk.vtkPNGReader, ".jpg": vtk.vtkJPEGReader, ".jpeg": vtk.vtkJPEGReader}
 

@@ -10,8 +10,8 @@ from .case_nodes import findNode, nodeFor, removeNode
 from .case_view import IMAGE, imageNode, outlinedImage
 from .errors import UnsuitableInputError
 from .mrml_io import cineSteps, pictureFromPixels, shapeOf
-from .picture_files import NO_SIZE
 from .roi import boxedVoxels, boxFor, setBox, setPoints, toIndices
+from .us_dicom import NO_SIZE
 
 _VOLUMES = ("vtkMRMLScalarVolumeNode", "vtkMRMLVectorVolumeNode")
 _FILE, _FRAME, _DISTANCE = "file", "cine.frame", "distance"

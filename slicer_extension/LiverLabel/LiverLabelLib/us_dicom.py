@@ -16,6 +16,7 @@ from pydicom.errors import InvalidDicomError
 
 from .errors import UnsuitableInputError
 
+NO_SIZE = "This picture states no size of its pixels: lengths and areas are in pixels, not in mm."
 _CENTIMETRES = 3
 _TWO_DIMENSIONAL = 1
 _KINDS = {1: "tissue", 2: "colour", 13: "grey_bar", 14: "colour_bar"}
@@ -66,7 +67,7 @@ class UltrasoundFile:
             return ""
         if any(r.pixel_spacing_mm for r in self.regions if r.kind in ("tissue", "colour")):
             return "This picture holds regions of different scale: lengths are measured inside one region only."
-        return "This picture states no size of its pixels: lengths and areas are in pixels, not in mm."
+        return NO_SIZE
 
     @property
     def colour_boxes(self) -> tuple[tuple[int, int, int, int], ...]:

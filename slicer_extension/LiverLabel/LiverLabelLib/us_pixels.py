@@ -64,7 +64,7 @@ def _decoded(dataset: Dataset, kind: str, name: str) -> np.ndarray:
     try:
         pixels = pixel_array(dataset)
         return apply_color_lut(pixels, dataset) if kind == "PALETTE COLOR" else pixels
-    except (RuntimeError, NotImplementedError) as error:
+    except RuntimeError as error:
         syntax = dataset.file_meta.TransferSyntaxUID
         if not syntax.is_compressed:
             raise _cut_short(name) from error

@@ -9,7 +9,7 @@ from LiverLabelLib.session import CASE, OUTBOX, SERVER
 from LiverLabelLib.us_subject import SUBJECT, Subject
 
 from .nash_panel import TASK
-from .panel import Panel, offer
+from .panel import Panel, offer, say
 from .status_line import StatusLine
 
 _WORDS = {True: "yes", False: "no"}
@@ -85,7 +85,7 @@ class AnswerPanel(Panel):
         self._case = self.session.caseId if self.subject.images is not None else ""
         self._isTouched = self._isKept = False
         self._choose(None)
-        self._say("")
+        say(self.ui.storedAnswerLabel, "")
         self.status.reset()
         if self._case and self.session.client is not None:
             self._fetch()
@@ -110,7 +110,7 @@ class AnswerPanel(Panel):
             self._isKept = isWaiting
             stored = f"Stored answer: {_WORDS[value]}. {_AGAIN}" if value is not None else "No answer is stored."
             waits = " An answer of this computer waits to be sent (module LiverLabel)." if isWaiting else ""
-            self._say(stored + waits)
+            say(self.ui.storedAnswerLabel, stored + waits)
             self._choose(value)
             if not self.status.isBusy:
                 self.status.say("")
@@ -118,7 +118,7 @@ class AnswerPanel(Panel):
 
         def failed(error: LiverLabelError) -> None:
             if caseId == self._case and not self._isTouched:
-                self._say(f"Whether an answer is stored is not known: {error}")
+                say(self.ui.storedAnswerLabel, f"Whether an answer is stored is not known: {error}")
 
         self.session.start("stored answer", work, done, failed)
 
@@ -135,7 +135,7 @@ class AnswerPanel(Panel):
             if caseId == self._case:
                 self._isKept = False
                 by = f" by {reader}" if reader else " without a reader's name"
-                self._say(f"Saved: {word}{by}. {_AGAIN}")
+                say(self.ui.storedAnswerLabel, f"Saved: {word}{by}. {_AGAIN}")
             self.refresh()
 
         def failed(error: LiverLabelError) -> None:
@@ -145,17 +145,13 @@ class AnswerPanel(Panel):
                 self.status.fail(error)
             if caseId == self._case:
                 self._isKept, self._isTouched = True, False
-                self._say(f"Not on the server yet: {word}. {_AGAIN}")
+                say(self.ui.storedAnswerLabel, f"Not on the server yet: {word}. {_AGAIN}")
             self.refresh()
 
         content = class_label_bytes(caseId, TASK, value, reader, "reader")
         self.status.begin("Saving the answer")
         self.status.follow(self.session.save(caseId, content, f"{caseId}.label.json", done, failed))
         self.refresh()
-
-    def _say(self, sentence: str) -> None:
-        self.ui.storedAnswerLabel.setText(sentence)
-        self.ui.storedAnswerLabel.setVisible(bool(sentence))
 
     def _choose(self, value: bool | None) -> None:
         ui = self.ui

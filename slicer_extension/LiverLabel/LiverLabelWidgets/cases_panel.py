@@ -21,7 +21,7 @@ from LiverLabelLib.outline_scene import outlineOf
 from LiverLabelLib.protocol import Case, NextCase
 from LiverLabelLib.session import CASE, CASES, NOT_CONNECTED, SERVER
 
-from .panel import Panel, offer
+from .panel import Panel, offer, say
 from .status_line import StatusLine
 from .tables import chooseRows, chosenRows, fill
 
@@ -57,7 +57,7 @@ class CasesPanel(Panel):
         self.observe(SERVER, self.onTask)
         self.observe(CASES, self.showCases)
         self.observe(CASE, self.onCase)
-        self._say("")
+        say(self.ui.nextLabel, "")
         self.showCases()
         self.onCase()
 
@@ -124,7 +124,7 @@ class CasesPanel(Panel):
 
     def open(self, caseId: str) -> None:
         """Fetch a case and show it; one that is still on its way is dropped."""
-        self._say("")
+        say(self.ui.nextLabel, "")
         self.status.run(
             "open",
             lambda client, job: fetchCase(client, caseId, job.call()),
@@ -163,7 +163,7 @@ class CasesPanel(Panel):
             told = client.next_case(task, strategy, call=job.call())
             return told, None if told.id is None else fetchCase(client, told.id, job.call())
 
-        self._say("")
+        say(self.ui.nextLabel, "")
         self.status.run("open", work, self.onNextFetched, "Asking for the next case")
 
     def onNextFetched(self, result: tuple[NextCase, FetchedCase | None]) -> None:
@@ -171,15 +171,15 @@ class CasesPanel(Panel):
         told, fetched = result
         counts = next_counts(told.n_labelled, told.n_unlabelled)
         if fetched is None:
-            self._say(f"{told.reason or ALL_LABELLED}\n{counts}")
+            say(self.ui.nextLabel, f"{told.reason or ALL_LABELLED}\n{counts}")
             return
-        self._say(f"{told.id}: {told.reason}\n{counts}")
+        say(self.ui.nextLabel, f"{told.id}: {told.reason}\n{counts}")
         self._choose(told.id)
         self.onFetched(fetched)
 
     def onTask(self) -> None:
         """The sentence on the next case was about another task, or of another server."""
-        self._say("")
+        say(self.ui.nextLabel, "")
         self.update()
 
     def onReopen(self) -> None:
@@ -233,7 +233,3 @@ class CasesPanel(Panel):
             return CHOOSE
         case = next((one for one in self.session.cases if one.id == chosen), None)
         return "" if case is not None and is_labelled(case) else f"{chosen} is not labelled, so it is open already."
-
-    def _say(self, sentence: str) -> None:
-        self.ui.nextLabel.setText(sentence)
-        self.ui.nextLabel.setVisible(bool(sentence))

@@ -10,8 +10,9 @@ from LiverLabelLib.mr_echoes import Scan, read_scan
 from LiverLabelLib.protocol import Progress
 from LiverLabelLib.session import CASE
 
-from .panel import Panel
+from .panel import Panel, say
 from .status_line import StatusLine
+from .tables import fill
 
 FILES = "Scans (*.dcm *.ima *.nii *.nii.gz *.json *.mat *.zip);;All files (*)"
 MOST_ROWS = 12
@@ -127,10 +128,10 @@ class EchoPanel(Panel):
             text, rows = source.whyNot, []
         self.ui.sourceLabel.setText(text)
         fill(self.ui.echoTable, rows)
+        fitRows(self.ui.echoTable)
         self.ui.echoTable.setVisible(bool(rows))
         for label, sentences in ((self.ui.echoProblemsLabel, problems), (self.ui.echoRemarksLabel, remarks)):
-            label.setText("\n".join(sentences))
-            label.setVisible(bool(sentences))
+            say(label, "\n".join(sentences))
         self.ui.clearFilesButton.setEnabled(self.scan is not None)
 
     def _opened(self) -> tuple[str, list[tuple[str, ...]]]:
@@ -149,13 +150,7 @@ class EchoPanel(Panel):
             call()
 
 
-def fill(table, rows) -> None:
-    """Put rows of texts into a table, as high as they need up to ``MOST_ROWS``."""
-    table.setRowCount(len(rows))
-    for row, texts in enumerate(rows):
-        for column, text in enumerate(texts):
-            item = qt.QTableWidgetItem(text)
-            item.setToolTip(text)
-            table.setItem(row, column, item)
-    table.resizeColumnsToContents()
-    table.setFixedHeight((min(max(len(rows), 2), MOST_ROWS) + 2) * table.verticalHeader().defaultSectionSize)
+def fitRows(table) -> None:
+    """As high as the rows need, up to ``MOST_ROWS``."""
+    shown = min(max(table.rowCount, 2), MOST_ROWS) + 2
+    table.setFixedHeight(shown * table.verticalHeader().defaultSectionSize)

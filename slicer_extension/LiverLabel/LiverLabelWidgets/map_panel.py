@@ -13,7 +13,7 @@ from LiverLabelLib.results import PdffAnswer
 from LiverLabelLib.session import CASE
 
 from .echo_panel import Source
-from .panel import Panel
+from .panel import Panel, say
 
 BACKGROUND_TEXTS = {"water": "Water", "magnitude": "Magnitude image", "fat": "Fat", "none": "Nothing"}
 SETTLED_MS = 120
@@ -138,8 +138,8 @@ class MapPanel(Panel):
                     notes = f"No voxel has a value of {LOOKS[name].title}: the method does not state it."
         except LiverLabelError as error:
             notes = str(error)
-        self._say(self.ui.mapNoteLabel, notes)
-        self._say(self.ui.hiddenLabel, f"{share:.1%} of the estimated voxels are hidden." if limit is not None else "")
+        say(self.ui.mapNoteLabel, notes)
+        say(self.ui.hiddenLabel, f"{share:.1%} of the estimated voxels are hidden." if limit is not None else "")
         self._tell()
 
     def close(self) -> None:
@@ -166,8 +166,8 @@ class MapPanel(Panel):
         self._isFilling = False
         for widget in (combo, self.ui.backgroundCombo, self.ui.opacitySlider):
             widget.setEnabled(self.answer is not None)
-        self._say(self.ui.mapNoteLabel, "")
-        self._say(self.ui.hiddenLabel, "")
+        say(self.ui.mapNoteLabel, "")
+        say(self.ui.hiddenLabel, "")
         self._fillLimit()
 
     def _fillLimit(self) -> None:
@@ -193,10 +193,6 @@ class MapPanel(Panel):
 
     def _hasValues(self, name: str) -> bool:
         return self.answer is not None and has_values(self.answer, name)
-
-    def _say(self, label, text: str) -> None:
-        label.setText(text)
-        label.setVisible(bool(text))
 
     def _tell(self) -> None:
         for call in self.changed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import slicer.util
@@ -22,9 +23,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget):
         self.ui = slicer.util.childWidgetVariables(form)
         self.panels = self.build(self.ui, app.session())
 
+    @abstractmethod
     def build(self, ui, session) -> Sequence[Panel]:
         """The panels, in the order in which they are told."""
-        raise NotImplementedError
 
     def enter(self):
         """The user opened the module."""

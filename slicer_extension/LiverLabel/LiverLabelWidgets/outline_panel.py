@@ -17,7 +17,7 @@ from LiverLabelLib.session import CASE, SERVER, Session
 from .outline_clicks import TASK as CLICKS_TASK
 from .outline_clicks import ClickTool
 from .outline_contour import ContourTool
-from .panel import Panel, offer
+from .panel import Panel, offer, say
 from .place_mode import PlaceMode
 from .segment_editor import SegmentEditor
 from .status_line import StatusLine
@@ -202,11 +202,11 @@ class OutlinePanel(Panel):
     def _showResult(self) -> None:
         ui, answer, opened = self.ui, self.outline.answer, self.session.opened
         isSimulated = bool(opened is not None and opened.is_simulated) or (answer is not None and answer.is_simulated)
-        _say(ui.simulatedLabel, "Simulated: these images were computed, not measured." if isSimulated else "")
-        _say(ui.resultLabel, "" if answer is None else _result(answer, self.outline.size))
-        _say(ui.noticeLabel, "" if answer is None else " ".join((answer.notice, *answer.remarks)).strip())
+        say(ui.simulatedLabel, "Simulated: these images were computed, not measured." if isSimulated else "")
+        say(ui.resultLabel, "" if answer is None else _result(answer, self.outline.size))
+        say(ui.noticeLabel, "" if answer is None else " ".join((answer.notice, *answer.remarks)).strip())
         states = (self.outline.state or ("" if opened is None else "No outline yet."), self.outline.saving.note)
-        _say(ui.stateLabel, "\n".join(filter(None, states)))
+        say(ui.stateLabel, "\n".join(filter(None, states)))
 
     def _mayReplace(self, question: str) -> bool:
         isEdited = self.outline.isEdited or self.outline.areDiscsEdited
@@ -233,11 +233,6 @@ class OutlinePanel(Panel):
         self.clicks.forget()
         self.status.reset()
         self.refresh()
-
-
-def _say(label, sentence: str) -> None:
-    label.setText(sentence)
-    label.setVisible(bool(sentence))
 
 
 def _result(answer, size: str) -> str:

@@ -69,3 +69,9 @@ def offer(widgets: Sequence, reason: str) -> None:
             widget.setProperty("ownToolTip", widget.toolTip)
         widget.setEnabled(not reason)
         widget.setToolTip(reason or widget.property("ownToolTip"))
+
+
+def say(label, sentence: str) -> None:
+    """Show a sentence; an empty one takes no room."""
+    label.setText(sentence)
+    label.setVisible(bool(sentence))

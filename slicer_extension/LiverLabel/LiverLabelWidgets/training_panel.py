@@ -11,7 +11,7 @@ from LiverLabelLib.protocol import Scoring, Training
 from LiverLabelLib.session import SERVER
 
 from .curve_picture import curvePicture
-from .panel import Panel, offer
+from .panel import Panel, offer, say
 from .status_line import ERROR_STYLE, StatusLine
 
 REFRESH_MS = 2000
@@ -153,15 +153,15 @@ class TrainingPanel(Panel):
         """Show what was told last, and offer what can be done."""
         ui, training = self.ui, self.training
         whyNot = self.session.whyNotOffered(self.task)
-        self._line(ui.trainingStateLabel, "" if training is None else state_text(training))
+        say(ui.trainingStateLabel, "" if training is None else state_text(training))
         message = self._problem or whyNot or ("" if training is None else training.message)
         ui.trainingMessageLabel.setStyleSheet(ERROR_STYLE if self._problem else "")
-        self._line(ui.trainingMessageLabel, message)
-        self._line(ui.versionLabel, "" if training is None else version_text(training))
+        say(ui.trainingMessageLabel, message)
+        say(ui.versionLabel, "" if training is None else version_text(training))
         isRunning = training is not None and training.state == "running"
         progress = training.progress if isRunning else None
         self._bar(ui.epochProgressBar, progress and progress.epoch, progress and progress.n_epochs)
-        self._line(ui.leftLabel, left_text(progress))
+        say(ui.leftLabel, left_text(progress))
         self._showCurve()
         self._showScoring()
         canResume = training is not None and training.can_resume and not isRunning
@@ -189,7 +189,7 @@ class TrainingPanel(Panel):
         ui, scoring = self.ui, self.scoring
         isRunning = scoring is not None and scoring.state == "running"
         self._bar(ui.scoringProgressBar, scoring.done if isRunning else None, scoring.total if isRunning else None)
-        self._line(ui.scoringLabel, "" if scoring is None else scoring_text(scoring))
+        say(ui.scoringLabel, "" if scoring is None else scoring_text(scoring))
         whyNot = self.session.whyNotOffered(self.task)
         offer([ui.startScoringButton], whyNot or ("The cases are being scored." if isRunning else ""))
 
@@ -202,10 +202,6 @@ class TrainingPanel(Panel):
             label.setVisible(bool(curve))
             if curve:
                 label.setPixmap(curvePicture(curve, drawn[1], CURVE_HEIGHT))
-
-    def _line(self, label, text: str) -> None:
-        label.setText(text)
-        label.setVisible(bool(text))
 
     def _bar(self, bar, done: int | None, total: int | None) -> None:
         bar.setVisible(bool(total))
