@@ -51,6 +51,8 @@ class UltrasoundSubject:
     """Of :data:`CLINICAL_FEATURES` those that were measured; what is missing is not in it."""
     is_fibrotic_nash: bool | None = None
     """The known answer; None: not known."""
+    is_fatty: bool | None = None
+    """Whether the liver is known to be fatty (NAFLD); None: not known."""
     is_simulated: bool = False
     """True when images or values were computed, not measured."""
 
