@@ -34,8 +34,6 @@ def bootstrap_interval(
         Low and high; NaN with fewer than two groups or no finite resample.
     Source: Hesterberg T, Am Stat 2015, 10.1080/00031305.2015.1089789 (expanded percentiles).
     """
-    from scipy.special import ndtr, stdtrit
-
     values = np.asarray(values)
     if groups is not None and len(groups) != len(values):
         raise ValueError(f"Groups need one value a case; found {len(groups)} for {len(values)} cases.")
@@ -48,6 +46,22 @@ def bootstrap_interval(
     for i in range(n_resamples):
         drawn = rng.integers(n, size=n)
         found[i] = statistic(values[drawn if members is None else np.concatenate([members[j] for j in drawn])])
+    return expanded_percentiles(found, n, confidence)
+
+
+def expanded_percentiles(found: np.ndarray, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Interval from resamples of a statistic.
+
+    Args:
+        found: The statistic of each resample; those that are not finite are left out.
+        n: Groups that were resampled, at least 2.
+        confidence: Share of such intervals that hold the truth.
+    Returns:
+        Low and high; NaN without a finite resample.
+    Source: as :func:`bootstrap_interval`.
+    """
+    from scipy.special import ndtr, stdtrit
+
     found = found[np.isfinite(found)]
     if not found.size:
         return float("nan"), float("nan")
