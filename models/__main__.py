@@ -16,6 +16,7 @@ SUBCOMMANDS = {
     "pdff": "pdff",
     "adapt": "adapt",
     "nash": "nash",
+    "nafld": "nafld",
     "audit": "audit",
     "experiment": "experiment",
     "simulate": "simulate",
@@ -33,8 +34,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Every subcommand and option."""
     parser = argparse.ArgumentParser(
         prog="liverlabel",
-        description="A liver's fat from multi-echo MRI, fibrotic NASH from ultrasound. A research tool, not a medical "
-        "device.",
+        description="A liver's fat from multi-echo MRI, fibrotic NASH and fatty liver from ultrasound. A "
+        "research tool, not a medical device.",
     )
     parser.add_argument("--version", action="version", version=f"liverlabel {__version__}")
     subparsers = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)

@@ -28,6 +28,16 @@ def progress_bar(title: str, *, shown: bool = True) -> Iterator[Callable[[int, i
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
+def called(conformal_answers: tuple[bool, ...]) -> str:
+    """What a conformal set decides: yes, no, or nothing."""
+    return "abstains" if len(conformal_answers) != 1 else "yes" if conformal_answers[0] else "no"
+
+
+def percent(probability: float, low: float, high: float) -> str:
+    """A probability with its interval."""
+    return f"{100 * probability:.0f} % ({100 * low:.0f}–{100 * high:.0f} %)"
+
+
 def print_regions(rows: list[dict]) -> None:
     """The ROI table of a result on standard output."""
     if not rows:

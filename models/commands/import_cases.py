@@ -39,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"skipped   {skipped.name}: {skipped.reason}")
     if report.table is not None:
         print(report.table.summary())
+    if report.note:
+        print(report.note)
     if not report.case_ids:
         raise UnsuitableInputError(
             f"An import needs a multi-echo MRI series or ultrasound images; {args.source} gave none. See the "

@@ -48,6 +48,7 @@ def _predict(args: argparse.Namespace) -> int:
     from ..ultrasound.nash_files import overlay_png, result_json
     from ..ultrasound.reading import read_subject
     from ..weights import load_weights
+    from .console import called, percent
 
     model = FusionModel(load_weights(args.weights, ARCHITECTURE) if args.weights else None)
     if model.card.get("is_trained_on_simulated_data", True):
@@ -65,11 +66,8 @@ def _predict(args: argparse.Namespace) -> int:
             write_atomically(folder / "grad_cam.png", overlay_png(subject, answer))
         text = json.dumps(result_json(subject, answer), indent=2, ensure_ascii=False, allow_nan=False)
         write_atomically(folder / "result.json", (text + "\n").encode("utf-8"))
-        called = "abstains" if len(answer.conformal_answers) != 1 else "yes" if answer.conformal_answers[0] else "no"
-        print(
-            f"{subject.case_id}: {100 * answer.probability:.0f} % ({100 * answer.probability_low:.0f}–"
-            f"{100 * answer.probability_high:.0f} %), at 90 % coverage: {called}"
-        )
+        stated = percent(answer.probability, answer.probability_low, answer.probability_high)
+        print(f"{subject.case_id}: {stated}, at 90 % coverage: {called(answer.conformal_answers)}")
     return 0
 
 

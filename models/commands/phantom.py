@@ -52,24 +52,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ultrasound.add_argument(
         "--shortcuts", metavar="ecg,text", help="burn in marks that give the answer away (default: none)"
     )
+    nafld = modalities.add_parser(
+        "nafld",
+        help="patients with and without fatty liver, several B-mode frames each",
+        description="Simulate patients with and without fatty liver: B-mode frames and the answer.",
+    )
+    nafld.add_argument("--out", metavar="DIR", required=True, help="folder to write; it must be new or empty")
+    nafld.add_argument("--healthy", type=int, default=17, help="patients below 5 %% fat (default: %(default)d)")
+    nafld.add_argument("--fatty", type=int, default=38, help="patients above (default: %(default)d)")
+    nafld.add_argument("--frames", type=int, default=10, help="of each patient (default: %(default)d)")
+    nafld.add_argument("--seed", type=int, default=0, help="which patients (default: %(default)d)")
+    nafld.add_argument("--size", default="small", help="small, or paper: larger pictures (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Simulate and write: the study or cohort, and its truth in a folder of its own."""
-    return _run_ultrasound(args) if args.modality == "ultrasound" else _run_mri(args)
+    return {"mri": _run_mri, "ultrasound": _run_ultrasound, "nafld": _run_nafld}[args.modality](args)
+
+
+def _new_folder(folder: str) -> Path:
+    from ..errors import UnsuitableInputError
+
+    out = Path(folder)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UnsuitableInputError(f"A phantom needs a new or empty folder; {out} holds something. Choose another.")
+    return out
 
 
 def _run_mri(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from ..errors import UnsuitableInputError
     from ..io.export import write_bids, write_dicom, write_ismrm_mat
     from ..mri.pdff_files import whole_folder
     from ..mri.phantom import make_phantom
 
-    out = Path(args.out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UnsuitableInputError(f"A phantom needs a new or empty folder; {out} holds something. Choose another.")
+    out = _new_folder(args.out)
     study, truth = make_phantom(
         args.kind,
         snr=args.snr,
@@ -99,19 +116,30 @@ def _run_mri(args: argparse.Namespace) -> int:
 
 
 def _run_ultrasound(args: argparse.Namespace) -> int:
-    from ..errors import UnsuitableInputError
     from ..mri.pdff_files import whole_folder
     from ..ultrasound.phantom import simulate_cohort
     from ..ultrasound.phantom_files import write_cohort
 
-    out = Path(args.out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UnsuitableInputError(f"A phantom needs a new or empty folder; {out} holds something. Choose another.")
+    out = _new_folder(args.out)
     shortcuts = [name.strip() for name in args.shortcuts.split(",")] if args.shortcuts else ()
     cohort = simulate_cohort(args.subjects, args.fibrotic, args.seed, args.pairs, args.size, shortcuts)
     with whole_folder(out) as partial:
         write_cohort(cohort, partial)
     print(f"wrote a simulated cohort of {len(cohort)} subjects, {args.fibrotic} fibrotic, and its truth to {out}")
+    return 0
+
+
+def _run_nafld(args: argparse.Namespace) -> int:
+    from ..mri.pdff_files import whole_folder
+    from ..ultrasound.phantom_files import write_nafld_cohort
+    from ..ultrasound.phantom_nafld import simulate_nafld_cohort
+    from .console import progress_bar
+
+    out = _new_folder(args.out)
+    cohort = simulate_nafld_cohort(args.healthy, args.fatty, args.frames, args.seed, args.size)
+    with whole_folder(out) as partial, progress_bar("Simulating") as shown:
+        write_nafld_cohort(cohort, partial, on_subject=lambda n: shown(n, len(cohort)))
+    print(f"wrote {len(cohort)} simulated patients, {args.fatty} with fatty liver, and their truth to {out}")
     return 0
 
 

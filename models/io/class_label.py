@@ -1,9 +1,14 @@
-"""The reader's answer to a question of a whole case: ``<id>.label.json``, stored under a tag such as ``final``."""
+"""The reader's answers to questions of a whole case: ``<id>.label.json``, stored under a tag such as ``final``.
+
+A file with one answer has version 1: its keys beside those of the schema are those of :class:`ClassLabel`. One with
+several has version 2: ``case_id``, and ``answers`` by task with ``value``, ``reader`` and ``source`` each.
+"""
 
 from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,9 +18,12 @@ from .files import read_bytes, write_atomically
 from .manifest_checks import check_choice, check_type, checked
 
 SCHEMA = "liverlabel.class_label"
-SCHEMA_VERSION = 1
+VERSION_OF_ONE, VERSION_OF_SEVERAL = 1, 2
 LABEL_SUFFIX = ".label.json"
-TASKS = ("fibrotic_nash",)
+TASKS = ("fibrotic_nash", "nafld")
+"""Questions: fibrotic NASH or not; fatty liver (NAFLD) or not."""
+ANSWER_FIELDS = {"fibrotic_nash": "is_fibrotic_nash", "nafld": "is_fatty"}
+"""Task -> field of a subject that holds its answer."""
 FINAL = "final"
 """The tag of answers that methods learn from."""
 _WORDS = {"yes": True, "1": True, "true": True, "no": False, "0": False, "false": False}
@@ -62,17 +70,40 @@ def class_label_path(studies_dir: Path | str, case_id: str, tag: str = FINAL) ->
 
 
 def write_class_label(label: ClassLabel, path: Path | str) -> None:
-    """Write an answer, whole or not at all, the same bytes for the same answer.
+    """Write an answer, whole or not at all; answers to other questions that are there are kept.
 
     Raises:
-        UnsuitableInputError: the disk is full or the folder cannot be written.
+        UnsuitableInputError: a file there that cannot be read or is of another case, a full disk.
     """
-    content = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **asdict(label)}
-    write_atomically(Path(path), (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8"))
+    path = Path(path)
+    labels = read_class_labels(path) if path.is_file() else {}
+    other = next((one.case_id for one in labels.values() if one.case_id != label.case_id), None)
+    if other is not None:
+        raise UnsuitableInputError(
+            f"Answers in one file need to be of one case; '{path.name}' holds '{other}', not '{label.case_id}'. Remove "
+            "it."
+        )
+    write_atomically(path, class_labels_bytes({**labels, label.task: label}))
 
 
-def read_class_label(path: Path | str) -> ClassLabel:
-    """Read an answer.
+def class_labels_bytes(labels: Mapping[str, ClassLabel]) -> bytes:
+    """A file of answers to one case; the same answers give the same bytes.
+
+    Args:
+        labels: By task, at least one.
+    """
+    ordered = [labels[task] for task in TASKS if task in labels]
+    if len(ordered) == 1:
+        content = {"schema": SCHEMA, "schema_version": VERSION_OF_ONE, **asdict(ordered[0])}
+    else:
+        answers = {one.task: {"value": one.value, "reader": one.reader, "source": one.source} for one in ordered}
+        content = {"schema": SCHEMA, "schema_version": VERSION_OF_SEVERAL, "case_id": ordered[0].case_id}
+        content["answers"] = answers
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
+
+
+def read_class_labels(path: Path | str) -> dict[str, ClassLabel]:
+    """Read the answers to one case, by task.
 
     Raises:
         UnsuitableInputError: not such a file, another version or task, an answer that is not true or false.
@@ -84,17 +115,43 @@ def read_class_label(path: Path | str) -> ClassLabel:
         raise UnsuitableInputError(
             f"A class label needs to be JSON; '{path.name}' cannot be read. Write it again."
         ) from error
-    found = (content.get("schema"), content.get("schema_version")) if isinstance(content, dict) else None
-    if found != (SCHEMA, SCHEMA_VERSION):
+    schema, version = (content.get("schema"), content.get("schema_version")) if isinstance(content, dict) else (0, 0)
+    if schema != SCHEMA or version not in (VERSION_OF_ONE, VERSION_OF_SEVERAL) or isinstance(version, bool):
         raise UnsuitableInputError(
-            f'A class label needs "schema": "{SCHEMA}" and "schema_version": {SCHEMA_VERSION}; \'{path.name}\' has '
-            "others. Update LiverLabel or write it again."
+            f'A class label needs "schema": "{SCHEMA}" and "schema_version": {VERSION_OF_ONE} or {VERSION_OF_SEVERAL}; '
+            f"'{path.name}' has others. Update LiverLabel or write it again."
         )
     values = {key: value for key, value in content.items() if key not in ("schema", "schema_version")}
-    values = checked(ClassLabel, values, path.name)
-    check_choice(values, "task", TASKS, path.name)
-    check_choice(values, "value", (True, False), path.name)
+    if version == VERSION_OF_ONE:
+        label = _label(values, path.name)
+        return {label.task: label}
+    values = checked(_Several, values, path.name)
+    check_type(values, "answers", (dict,), path.name)
+    if not values["answers"]:
+        raise UnsuitableInputError(f"A class label needs an answer at least; '{path.name}' has none. Write it again.")
+    labels = {}
+    for task, answer in values["answers"].items():
+        if not isinstance(answer, dict) or {"case_id", "task"} & set(answer):
+            raise UnsuitableInputError(
+                f"In '{path.name}', an answer needs value, reader and source; found {answer!r}. Write it again."
+            )
+        labels[task] = _label({**answer, "case_id": values["case_id"], "task": task}, path.name)
+    return {task: labels[task] for task in TASKS if task in labels}
+
+
+@dataclass(frozen=True)
+class _Several:
+    """Keys of version 2."""
+
+    case_id: str
+    answers: dict
+
+
+def _label(values: dict, name: str) -> ClassLabel:
+    values = checked(ClassLabel, values, name)
+    check_choice(values, "task", TASKS, name)
+    check_choice(values, "value", (True, False), name)
     for key in ("case_id", "reader", "source"):
-        check_type(values, key, (str,), path.name)
+        check_type(values, key, (str,), name)
     check_id(values["case_id"])
     return ClassLabel(**values)

@@ -156,9 +156,20 @@ CLINICAL_COLUMNS: Mapping[str, ClinicalColumn] = {
             (3, 35),
             (3, 20),
         ),
+        _column(
+            "histology_fat_percent",
+            "Hepatocytes with fat in histology",
+            ("histologyfat", "hepatocyteswithfat"),
+            {"%": 1.0},
+            (0, 100),
+            (0, 100),
+            (0, 100),
+            (0, 100),
+        ),
     )
 }
-"""Clinical values that tables may hold, by canonical name: :data:`CLINICAL_FEATURES` and those only stored."""
+"""Clinical values that tables may hold, by canonical name: :data:`CLINICAL_FEATURES` and those only stored, such as
+the fat that histology counted, which no method may read."""
 
 
 @dataclass(frozen=True)

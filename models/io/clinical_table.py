@@ -14,12 +14,14 @@ from itertools import combinations
 from pathlib import Path
 
 from ..errors import UnsuitableInputError
-from .class_label import TASKS, parse_yes_no
+from .class_label import ANSWER_FIELDS, TASKS, parse_yes_no
 from .clinical import CLINICAL_COLUMNS, SPECIES, ClinicalColumn, check_ranges
 from .files import read_bytes
 
 _SUBJECT = ("subject_id", "subject", "case_id", "case", "visit_id")
 _PATIENT = ("patient_id", "patient", "animal_id", "animal", "rat_id")
+_TASK_NAMES = {**{task: task for task in TASKS}, "fatty": "nafld", "fatty_liver": "nafld"}
+"""What an answer's column is called -> its task."""
 _MISSING = ("", "na", "n/a", "nan", "none", "null", "-", "missing")
 _UNITS = {
     "u/l": "U/L",
@@ -31,6 +33,7 @@ _UNITS = {
     "mg/dl": "mg/dL",
     "g": "g",
     "kg": "kg",
+    "%": "%",
 }
 _HEADER = re.compile(r"^(?P<name>.*?)\s*(?:\((?P<round>[^()]*)\)|\[(?P<square>[^\[\]]*)\])$")
 _ENOUGH_TO_BE_A_COPY = 5
@@ -49,6 +52,8 @@ class ClinicalRecord:
     """By canonical name with unit; what is missing is not in it."""
     is_fibrotic_nash: bool | None = None
     """The known answer; None: not known."""
+    is_fatty: bool | None = None
+    """Whether the liver is known to be fatty (NAFLD); None: not known."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,9 @@ def read_clinical_table(path: Path | str, species: str, *, mapping: Path | str |
 
     Args:
         path: ``.csv`` (comma, semicolon or tab; UTF-8) or ``.xlsx`` (its first sheet). The first line holds the
-            headers: ``subject_id`` and ``patient_id`` (one of them may be left out), ``fibrotic_nash``, and values as
-            ``ALT (U/L)``, ``CHOL [mg/dL]``, ``cholesterol mg/dL``, ``AST/ALT`` or canonical names (``weight_g``).
+            headers: ``subject_id`` and ``patient_id`` (one of them may be left out), answers as ``fibrotic_nash`` and
+            ``nafld`` (or ``fatty``), and values as ``ALT (U/L)``, ``CHOL [mg/dL]``, ``cholesterol mg/dL``, ``AST/ALT``
+            or canonical names (``weight_g``).
         species: One of :data:`~.clinical.SPECIES`; decides the ranges.
         mapping: JSON object, the table's headers -> headers as above.
     Raises:
@@ -107,7 +113,7 @@ def read_clinical_table(path: Path | str, species: str, *, mapping: Path | str |
     headers = [str(header).strip() for header in rows[0]]
     meanings = [_meaning(text) for text in _renamed(headers, mapping)]
     _check_meanings(headers, meanings, path.name)
-    found: dict[str, tuple[str, dict[int, float], bool | None]] = {}
+    found: dict[str, tuple[str, dict[int, float], dict[str, bool]]] = {}
     for number, row in enumerate(rows[1:], start=2):
         row = [*row, *[""] * (len(headers) - len(row))]
         if len(row) > len(headers):
@@ -133,9 +139,11 @@ def read_clinical_table(path: Path | str, species: str, *, mapping: Path | str |
 def _table(name, species, headers, meanings, found) -> ClinicalTable:
     columns = {index: meaning for index, meaning in enumerate(meanings) if isinstance(meaning, tuple)}
     records, missing = {}, {}
-    for subject, (patient, numbers, answer) in found.items():
+    for subject, (patient, numbers, answers) in found.items():
         values = {columns[i][0].name: n * columns[i][0].to_canonical[columns[i][1]] for i, n in numbers.items()}
-        records[subject] = ClinicalRecord(subject, patient, values, answer)
+        records[subject] = ClinicalRecord(
+            subject, patient, values, **{ANSWER_FIELDS[task]: answer for task, answer in answers.items()}
+        )
         absent = tuple(columns[index][0].name for index in columns if index not in numbers)
         if absent:
             missing[subject] = absent
@@ -181,8 +189,8 @@ def _meaning(header: str) -> str | tuple[ClinicalColumn, str] | None:
         return "subject"
     if plain in _PATIENT:
         return "patient"
-    if plain in TASKS:
-        return plain
+    if plain in _TASK_NAMES:
+        return _TASK_NAMES[plain]
     if plain in CLINICAL_COLUMNS:
         return CLINICAL_COLUMNS[plain], CLINICAL_COLUMNS[plain].unit
     name, unit = _split(header.strip())
@@ -219,7 +227,7 @@ def _split(header: str) -> tuple[str, str | None]:
 
 def _check_typo(header: str, plain: str, key: str) -> None:
     named = {alias: column.name for column in CLINICAL_COLUMNS.values() for alias in column.aliases if len(alias) > 3}
-    known = {**named, **{name: name for name in (*TASKS, *_SUBJECT, *_PATIENT)}}
+    known = {**named, **{name: name for name in (*_TASK_NAMES, *_SUBJECT, *_PATIENT)}}
     close = difflib.get_close_matches(plain, known, 1, 0.85) or difflib.get_close_matches(key, known, 1, 0.85)
     if close:
         raise UnsuitableInputError(
@@ -242,10 +250,10 @@ def _check_meanings(headers, meanings, name: str) -> None:
         seen[key] = header
 
 
-def _line(row, headers, meanings, where: str) -> tuple[str, str, dict[int, float], bool | None]:
-    """(subject, patient, column index -> number, answer) of one line."""
+def _line(row, headers, meanings, where: str) -> tuple[str, str, dict[int, float], dict[str, bool]]:
+    """(subject, patient, column index -> number, task -> answer) of one line."""
     ids: dict[str, str] = {}
-    numbers, answer = {}, None
+    numbers, answers = {}, {}
     for index, (cell, header, meaning) in enumerate(zip(row, headers, meanings, strict=True)):
         text = _text(cell)
         if meaning in ("subject", "patient"):
@@ -253,14 +261,14 @@ def _line(row, headers, meanings, where: str) -> tuple[str, str, dict[int, float
         elif text.lower() in _MISSING:
             continue
         elif meaning in TASKS:
-            answer = parse_yes_no(text, f"Column '{header}', {where},")
+            answers[meaning] = parse_yes_no(text, f"Column '{header}', {where},")
         elif isinstance(meaning, tuple):
             numbers[index] = _number(text, header, where)
     for meaning, text in ids.items():
         if not text:
             raise UnsuitableInputError(f"Every line of a clinical table needs its {meaning}_id; {where} has none.")
     subject = ids.get("subject", ids.get("patient"))
-    return subject, ids.get("patient", subject), numbers, answer
+    return subject, ids.get("patient", subject), numbers, answers
 
 
 def _text(cell: object) -> str:

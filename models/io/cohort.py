@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import UnsuitableInputError
 from .case import CASE_SUFFIX, Case, load_case
-from .class_label import class_label_path, read_class_label
+from .class_label import ANSWER_FIELDS, class_label_path, read_class_labels
 from .clinical_table import ClinicalTable, read_clinical_table
 from .files import Skipped
 from .ultrasound_folder import SourceImage, SubjectSource, is_subject, read_subject_folder
@@ -90,11 +90,12 @@ def case_source(case: Case, studies_dir: Path) -> SubjectSource:
         for image in (case.ultrasound.images if case.ultrasound else ())
     )
     path = class_label_path(studies_dir, case.case_id)
-    label = read_class_label(path) if path.is_file() else None
-    if label is not None and label.case_id != case.case_id:
-        raise UnsuitableInputError(
-            f"A class label needs the id of its case; '{path.name}' holds '{label.case_id}'. Write it again."
-        )
+    labels = read_class_labels(path) if path.is_file() else {}
+    for label in labels.values():
+        if label.case_id != case.case_id:
+            raise UnsuitableInputError(
+                f"A class label needs the id of its case; '{path.name}' holds '{label.case_id}'. Write it again."
+            )
     return SubjectSource(
         subject_id=case.case_id,
         patient_id=case.patient_id or case.case_id,
@@ -102,7 +103,7 @@ def case_source(case: Case, studies_dir: Path) -> SubjectSource:
         species=case.species,
         is_simulated=case.is_simulated,
         clinical=case.clinical,
-        is_fibrotic_nash=label.value if label else None,
+        **{ANSWER_FIELDS[task]: label.value for task, label in labels.items()},
     )
 
 
@@ -143,7 +144,7 @@ def _joined(
                 source,
                 patient_id=record.patient_id,
                 clinical=record.values,
-                is_fibrotic_nash=record.is_fibrotic_nash,
+                **{name: getattr(record, name) for name in ANSWER_FIELDS.values()},
             )
         )
     here = {source.subject_id for source in sources}

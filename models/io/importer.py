@@ -11,10 +11,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import UnsuitableInputError
+from .byra_mat import is_byra, recognised, write_byra_cohort
 from .case import (
     CASE_SUFFIX,
     Case,
@@ -27,10 +28,10 @@ from .case import (
     manifest_path,
     save_case,
 )
-from .class_label import ClassLabel, class_label_path, read_class_label, write_class_label
+from .class_label import ANSWER_FIELDS, ClassLabel, class_label_path, read_class_labels, write_class_label
 from .clinical_table import ClinicalTable
 from .cohort import read_sources, subject_folders
-from .files import FoundStudy, Skipped, cannot_write, copy_checked, digest_of_digests
+from .files import FoundStudy, Skipped, cannot_write, copy_checked, digest_of_digests, read_bytes, write_atomically
 from .reading import case_id_of, find_studies
 from .study import MultiEchoStudy
 from .ultrasound_case import subject_case
@@ -56,6 +57,8 @@ class ImportReport:
     """Those of ``case_ids`` that had been imported before."""
     table: ClinicalTable | None = None
     """The clinical table that ultrasound subjects came with; it says what is missing."""
+    note: str = ""
+    """What else is known of the source, as a sentence; empty: nothing."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def import_source(
     acquisitions cannot be used, they are listed as skipped with the reason.
 
     Args:
-        source: A DICOM folder, BIDS folder, NIfTI with JSON, or ``.mat`` file; or a folder of ultrasound subjects.
+        source: A DICOM folder, BIDS folder, NIfTI with JSON, or ``.mat`` file; a folder of ultrasound subjects; or the
+            public ``.mat`` of B-mode frames, see :mod:`.byra_mat`.
         studies_dir: The studies folder; made if it does not exist.
         case_id: Id of the case; with several acquisitions they are numbered. Default: made from the source's name.
         progress: Called as ``progress(done, total)`` with files.
@@ -102,6 +106,8 @@ def import_source(
     if subject_folders(source):
         options = {"clinical": clinical, "species": species, "mapping": mapping}
         return _import_subjects(source, studies_dir, case_id, progress or (lambda done, total: None), options)
+    if is_byra(source) and (clinical, species, mapping) == (None, None, None):
+        return _import_byra(source, studies_dir, case_id, progress or (lambda done, total: None))
     if clinical is not None or species is not None or mapping is not None:
         raise UnsuitableInputError(
             f"Clinical values and a species are imported with ultrasound subjects; '{source.name}' holds none. Leave "
@@ -148,6 +154,15 @@ def import_source(
     return ImportReport(tuple(case_ids), tuple(skipped), tuple(existing))
 
 
+def _import_byra(source: Path, studies_dir: Path, case_id: str | None, progress: Progress) -> ImportReport:
+    """Import the patients of a public ``.mat`` as ultrasound subjects."""
+    note = recognised(source)
+    with tempfile.TemporaryDirectory(prefix="liverlabel-") as folder:
+        write_byra_cohort(source, folder)
+        options = {"clinical": None, "species": None, "mapping": None}
+        return replace(_import_subjects(Path(folder), studies_dir, case_id, progress, options), note=note)
+
+
 def _import_subjects(
     source: Path, studies_dir: Path, case_id: str | None, progress: Progress, options: dict
 ) -> ImportReport:
@@ -179,31 +194,41 @@ def _import_subjects(
     if not cases:
         raise refusals[0]
     total = sum(len(files) for _, files, case in cases if case.case_id not in existing)
-    made, labels, done = [], [], 0
+    made, labels, done = [], {}, 0
     try:
         for subject, files, case in cases:
             if case.case_id not in existing:
                 for _ in _make_case(studies_dir, case.case_id, files, case, made):
                     done += 1
                     progress(done, total)
-            path = class_label_path(studies_dir, case.case_id)
-            if subject.is_fibrotic_nash is None:
-                continue
-            if path.exists():  # A reader's answer is never overwritten.
-                if read_class_label(path).value != subject.is_fibrotic_nash:
-                    reason = f"fibrotic_nash of '{table.name}': the stored answer differs and was kept"
-                    skipped.append(Skipped(case.case_id, reason))
-            else:
-                labels.append(path)
-                label = ClassLabel(case.case_id, "fibrotic_nash", subject.is_fibrotic_nash, source=table.name)
-                write_class_label(label, path)
+            skipped += _store_answers(subject, class_label_path(studies_dir, case.case_id), case.case_id, table, labels)
     except BaseException:
         for unwanted in made:
             remove_case(studies_dir, unwanted)
-        for path in labels:
-            path.unlink(missing_ok=True)
+        for path, before in labels.items():
+            path.unlink(missing_ok=True) if before is None else write_atomically(path, before)
         raise
     return ImportReport(tuple(case.case_id for _, _, case in cases), tuple(skipped), tuple(existing), table)
+
+
+def _store_answers(subject, path: Path, case_id: str, table, former: dict[Path, bytes | None]) -> list[Skipped]:
+    """Store a table's answers beside those that are there; a reader's answer is never overwritten.
+
+    Args:
+        former: Gets the file that was there before this import wrote to it; None: there was none.
+    """
+    stored, skipped = read_class_labels(path) if path.exists() else {}, []
+    for task, name in ANSWER_FIELDS.items():
+        answer = getattr(subject, name)
+        if answer is None:
+            continue
+        if task not in stored:
+            former.setdefault(path, read_bytes(path) if path.exists() else None)
+            write_class_label(ClassLabel(case_id, task, answer, source=table.name), path)
+        elif stored[task].value != answer:
+            reason = f"{task} of '{table.name}': the stored answer differs and was kept"
+            skipped.append(Skipped(case_id, reason))
+    return skipped
 
 
 def remove_case(studies_dir: Path | str, case_id: str) -> None:

@@ -99,6 +99,8 @@ class SubjectSource:
     """Clinical values by canonical name."""
     is_fibrotic_nash: bool | None = None
     """The known answer; None: not known."""
+    is_fatty: bool | None = None
+    """Whether the liver is known to be fatty (NAFLD); None: not known."""
     skipped: tuple[Skipped, ...] = ()
     """Files and frames that are not used, and why."""
     sidecar: Path | None = None

@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional
 
 from ..errors import UnsuitableInputError
-from .fusion_data import resized
+from .fusion_data import Box, resized
 from .subject import UltrasoundSubject
 
 FRAME_SIZES = {"small": (80, 64), "paper": (320, 256)}
@@ -82,6 +82,23 @@ class FrameSet:
         return found.hexdigest()
 
 
+def frame_box(b_mode: np.ndarray) -> Box:
+    """The square at the centre of a frame's tissue that is read.
+
+    Args:
+        b_mode: Grey levels, shape (rows, columns), uint8, 0 outside tissue.
+    Raises:
+        UnsuitableInputError: a black frame.
+    """
+    if not b_mode.any():
+        raise UnsuitableInputError("A B-mode frame needs tissue; this one is black all over. Export it again.")
+    rows, columns = (np.flatnonzero(b_mode.any(axis=axis)) for axis in (1, 0))
+    top, bottom, left, right = (int(k) for k in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
+    square = max(1, min(round(CENTRE_SHARE * (bottom - top)), right - left))
+    top, left = (top + bottom - square) // 2, (left + right - square) // 2
+    return Box(top, left, top + square, left + square)
+
+
 def prepare_frame(b_mode: np.ndarray, side: int) -> np.ndarray:
     """The centre of a frame's tissue.
 
@@ -93,13 +110,8 @@ def prepare_frame(b_mode: np.ndarray, side: int) -> np.ndarray:
     Raises:
         UnsuitableInputError: a black frame.
     """
-    if not b_mode.any():
-        raise UnsuitableInputError("A B-mode frame needs tissue; this one is black all over. Export it again.")
-    rows, columns = (np.flatnonzero(b_mode.any(axis=axis)) for axis in (1, 0))
-    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-    square = max(1, min(round(CENTRE_SHARE * (bottom - top)), right - left))
-    top, left = (top + bottom - square) // 2, (left + right - square) // 2
-    cut = b_mode[top : top + square, left : left + square]
+    box = frame_box(b_mode)
+    cut = b_mode[box.top : box.bottom, box.left : box.right]
     return np.round(np.clip(resized(cut[None].astype(np.float32), side)[0], 0, 255)).astype(np.uint8)
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from ..errors import UnsuitableInputError
-from ..learning.conformal import SplitConformal, is_abstention
+from ..learning.calibrated_answer import AnswerCalibration, probability_of
+from ..learning.conformal import is_abstention
 from ..learning.explain import grad_cam
-from ..learning.probability_calibration import prior_corrected_logit
 from ..weights import Weights, check_shapes, load_weights, pretrained_path
+from .answer_maps import laid_on
 from .fusion_data import Standard, box_of, features_of, has_image, prepare_pairs
 from .fusion_networks import FusionNetwork
 from .fusion_options import IMAGE_SIZES, VALUE_MODELS, FusionOptions
@@ -23,10 +24,6 @@ from .subject import UltrasoundSubject
 
 THRESHOLD = 0.5
 """Probability from which fibrotic NASH is called; the paper's."""
-COVERAGE = 0.9
-"""Share of conformal sets that hold the truth."""
-INTERVAL = 0.95
-"""Confidence of the interval."""
 INPUT_NAMES = {"b_mode": "B-mode image", "swe": "shear-wave elastogram"}
 """Kind of image -> its name in sentences."""
 
@@ -99,8 +96,7 @@ class FusionModel:
             self.options = FusionOptions(model=config["model"], mode=config["mode"], size=config["size"])
             self.names = tuple(config["features"])
             self.standard = Standard(*(np.array(config[name], float) for name in ("median", "mean", "std")))
-            self.calibration = self.card["calibration"]
-            self.temperature, self.odds_ratio = (float(self.calibration[k]) for k in ("temperature", "odds_ratio"))
+            self.calibration = AnswerCalibration.from_card(self.card["calibration"])
         except (KeyError, TypeError, ValueError) as error:
             raise UnsuitableInputError(
                 f"The card of a model of fibrotic NASH needs its config and calibration; {error} is missing or "
@@ -120,16 +116,12 @@ class FusionModel:
         """Log-odds of each image pair (one, without images), before temperature and after the prior."""
         return self._decided(*self._encoded(subject)[:2])
 
-    def calibrated(self, logits):
-        """Log-odds with the temperature of the card."""
-        return np.asarray(logits) / self.temperature
-
     def _decided(self, maps, values) -> np.ndarray:
         if self.network is None:
             found = values.numpy() @ self.weights.tensors["coefficient"] + self.weights.tensors["intercept"]
         else:
             found = self.network.decide(maps, values).detach().numpy()
-        return prior_corrected_logit(found.astype(float), self.odds_ratio)
+        return self.calibration.corrected(found.astype(float))
 
     def _encoded(self, subject: UltrasoundSubject, keeps_gradient: bool = False):
         """Last maps of each kind of image of each pair, the values of each pair, and which images there are."""
@@ -174,7 +166,7 @@ def predict_logits(
     rows = []
     for subject in subjects:
         _check_inputs(model, subject)
-        rows.append(model.calibrated(model.raw_logits(subject)))
+        rows.append(model.calibration.calibrated(model.raw_logits(subject)))
     means = np.array([row.mean() for row in rows])
     if not per_image:
         return means
@@ -204,21 +196,17 @@ def predict(
     used, missing = _check_inputs(model, subject)
     maps, values, present = model._encoded(subject)
     raw = model._decided(maps, values)
-    logit = float(model.calibrated(raw.mean()))
-    low, high = _interval(model, raw)
-    calibration = model.calibration
-    conformal = SplitConformal.fit(
-        _expit(np.array(calibration["logits"], float)), np.array(calibration["labels"], bool), COVERAGE
-    )
-    answers = conformal.predict([_expit(logit)])[0]
+    logit = float(model.calibration.calibrated(raw.mean()))
+    low, high = model.calibration.interval(raw)
+    answers, is_per_class = model.calibration.possible(logit)
     return NashAnswer(
-        probability=float(_expit(logit)),
-        probability_low=float(_expit(low)),
-        probability_high=float(_expit(high)),
+        probability=float(probability_of(logit)),
+        probability_low=float(probability_of(low)),
+        probability_high=float(probability_of(high)),
         threshold=float(threshold),
-        is_fibrotic_nash=bool(_expit(logit) >= threshold),
-        conformal_answers=tuple(sorted(answers)),
-        coverage_is_per_class=conformal.is_per_class,
+        is_fibrotic_nash=bool(probability_of(logit) >= threshold),
+        conformal_answers=answers,
+        coverage_is_per_class=is_per_class,
         inputs_used=used,
         inputs_missing=missing,
         contributions=_contributions(model, maps, values, used, logit),
@@ -256,17 +244,6 @@ def _check_inputs(model: FusionModel, subject: UltrasoundSubject) -> tuple[tuple
     return tuple(used), tuple(missing)
 
 
-def _interval(model: FusionModel, raw) -> tuple[float, float]:
-    """Log-odds between which the mean lies when pairs and calibration subjects are drawn again."""
-    temperatures = np.array(model.calibration.get("bootstrap_temperatures") or [model.temperature], float)
-    rng = np.random.default_rng(0)
-    drawn = raw[rng.integers(raw.size, size=(40 * temperatures.size, raw.size))].mean(axis=1)
-    found = drawn / np.tile(temperatures, 40)
-    low, high = np.quantile(found, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
-    mean = float(model.calibrated(raw.mean()))
-    return min(float(low), mean), max(float(high), mean)
-
-
 def _contributions(model: FusionModel, maps, values, used, logit) -> dict[str, float]:
     found = {}
     with torch.no_grad():
@@ -280,7 +257,7 @@ def _contributions(model: FusionModel, maps, values, used, logit) -> dict[str, f
                 changed = values.clone()
                 changed[:, k], changed[:, k + len(model.names)] = float(median), 1.0
                 other = model._decided(maps, changed)
-            found[name] = float(logit - model.calibrated(other.mean()))
+            found[name] = float(logit - model.calibration.calibrated(other.mean()))
     return found
 
 
@@ -297,13 +274,4 @@ def _grad_cam(model: FusionModel, subject, maps, values, present) -> np.ndarray 
     is_paper = model.options.mode == "paper"
     shown = [p for p in subject.pairs if any(has_image(p, kind, is_paper) for kind in model.options.images)][k]
     box = box_of(shown, "b_mode")
-    rows, columns = box.bottom - box.top, box.right - box.left
-    whole = np.zeros(shown.b_mode.shape, np.float32)
-    tensor = torch.from_numpy(small)[None, None]
-    laid = torch.nn.functional.interpolate(tensor, (rows, columns), mode="bilinear", align_corners=False)
-    whole[box.top : box.bottom, box.left : box.right] = laid[0, 0].numpy()
-    return np.clip(whole, 0, 1)
-
-
-def _expit(logit):
-    return 1 / (1 + np.exp(-np.asarray(logit, float)))
+    return np.clip(laid_on(small, box, shown.b_mode.shape), 0, 1)

@@ -22,8 +22,9 @@ from torch.nn import functional
 
 from .. import __version__
 from ..errors import UnsuitableInputError
+from ..learning.calibrated_answer import AnswerCalibration
 from ..learning.device import choose_device
-from ..learning.probability_calibration import TemperatureCalibration, prior_corrected_logit
+from ..learning.probability_calibration import prior_corrected_logit
 from ..learning.splits import split_by_patient
 from ..learning.training_checkpoint import Checkpoint, arrays_of, digest_of
 from ..learning.training_progress import TrainingProgress
@@ -48,12 +49,6 @@ REGULARISATION = 1.0
 """Inverse penalty of the logistic regressions, on standardised values."""
 EVALUATED = 32
 """Pairs evaluated at once."""
-TEMPERATURE_STD = 0.5
-"""Prior standard deviation of the logarithm of the temperature: a dozen subjects alone do not determine it."""
-N_BOOTSTRAP = 50
-"""Temperatures of resampled calibration subjects, for intervals."""
-
-
 METRIC = "negative log-likelihood of validation subjects"
 """What stops a training."""
 
@@ -99,7 +94,8 @@ def train_fusion(
     card["curve"] = curve
     n_true = sum(subject.is_fibrotic_nash for subject in learnt)
     is_balanced = options.mode == "default" and options.model not in VALUE_MODELS
-    card["calibration"] = {"odds_ratio": (len(learnt) - n_true) / n_true if is_balanced else 1.0, "temperature": 1.0}
+    odds_ratio = (len(learnt) - n_true) / n_true if is_balanced else 1.0
+    card["calibration"] = AnswerCalibration(float(odds_ratio)).to_card()
     return _calibrated(Weights(tensors, card), checked, options)
 
 
@@ -162,21 +158,11 @@ def _calibrated(weights: Weights, checked, options: FusionOptions) -> Weights:
     """Temperature, and what intervals and conformal sets are made of, on the card."""
     from .fusion import predict_logits
 
-    labels = np.array([bool(subject.is_fibrotic_nash) for subject in checked])
-    logits = predict_logits(checked, weights)
-    rng = np.random.default_rng([options.seed, 5])
-    calibration = weights.card["calibration"]
-    if options.mode == "default":
-        calibration["temperature"] = TemperatureCalibration.fit(logits, labels, TEMPERATURE_STD).temperature
-    drawn = [rng.integers(labels.size, size=labels.size) for _ in range(N_BOOTSTRAP)]
-    calibration["bootstrap_temperatures"] = [
-        TemperatureCalibration.fit(logits[k], labels[k], TEMPERATURE_STD).temperature
-        if options.mode == "default"
-        else 1.0
-        for k in drawn
-    ]
-    calibration["logits"] = [float(v) for v in logits / calibration["temperature"]]
-    calibration["labels"] = [bool(v) for v in labels]
+    labels = [bool(subject.is_fibrotic_nash) for subject in checked]
+    odds_ratio = weights.card["calibration"]["odds_ratio"]
+    logits, has_temperature = predict_logits(checked, weights), options.mode == "default"
+    found = AnswerCalibration.fit(logits, labels, options.seed, odds_ratio, has_temperature)
+    weights.card["calibration"] = found.to_card()
     return weights
 
 

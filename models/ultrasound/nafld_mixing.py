@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch.nn import functional
 
 from ..errors import UnsuitableInputError
+from ..io.synthetic_set import read_images, read_manifest
 from .frames import FrameSet, apply_crops, draw_crops, sides_of
 
 TURN_DEG = 5.0
@@ -15,6 +19,32 @@ TURNED = 0.25
 """Share of them that are."""
 _CHOICE, _GEOMETRY = 101, 102
 """What a seed is for."""
+
+
+def read_synthetic(folders: Sequence[Path | str]) -> tuple[FrameSet, frozenset[str]]:
+    """The images of sets of synthetic images, and everybody whose images their generators saw.
+
+    Args:
+        folders: Of :mod:`~..io.synthetic_set`.
+    Raises:
+        UnsuitableInputError: no folder, a set with a fault, or images of two sizes.
+    """
+    if not folders:
+        raise UnsuitableInputError("Synthetic images need a folder of a set; found none. Give one.")
+    images, labels, names, seen, is_simulated = [], [], [], set(), False
+    for folder in folders:
+        manifest = read_manifest(folder)
+        images.append(read_images(manifest, folder))
+        labels += [one.is_fatty for one in manifest.images]
+        names += [f"{Path(folder).name}/{one.file}" for one in manifest.images]
+        seen |= set(manifest.training_patients)
+        is_simulated |= manifest.is_trained_on_simulated_data
+    if len({found.shape[1:] for found in images}) != 1 or images[0].shape[1] != images[0].shape[2]:
+        sizes = ", ".join(sorted({f"{found.shape[2]} x {found.shape[1]}" for found in images}))
+        raise UnsuitableInputError(f"Synthetic images need one square size; found {sizes}. Give sets of one size.")
+    images = np.concatenate(images)
+    patients = ("synthetic",) * len(images)
+    return FrameSet(images, np.array(labels, bool), patients, tuple(names), is_simulated), frozenset(seen)
 
 
 def n_mixed(n_real: int, mixing_rate: float) -> int:

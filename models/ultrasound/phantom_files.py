@@ -17,6 +17,7 @@ from ..io.ultrasound_folder import SCHEMA, SCHEMA_VERSION, SIDECAR
 from .phantom import SimulatedCohort, SimulatedFrame
 from .phantom_anatomy import ORGANS
 from .phantom_elastogram import SCALE
+from .phantom_nafld import NafldCohort
 
 TRUTH_FOLDER = "simulated_truth"
 """Beside the subjects; no reader takes it for one."""
@@ -47,11 +48,7 @@ def write_cohort(
     Raises:
         UnsuitableInputError: the folder holds something, or cannot be written.
     """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UnsuitableInputError(
-            f"A simulated cohort needs a new or empty folder; '{folder.name}' holds something. Choose another."
-        )
+    folder = _new(folder)
     for index, case_id in enumerate(cohort.case_ids):
         images = []
         for pair in range(cohort.n_pairs):
@@ -60,18 +57,59 @@ def write_cohort(
             _write_png(folder / case_id / f"swe_{pair + 1}.png", np.moveaxis(frame.swe_rgb, 0, -1))
             _write_png(folder / TRUTH_FOLDER / f"simulated_organs_{case_id}_{pair + 1}.png", frame.organ_map)
             images += _images(frame, pair + 1)
-        sidecar = {
-            "schema": SCHEMA,
-            "schema_version": SCHEMA_VERSION,
-            "patient_id": case_id,
-            "species": "rat",
-            "is_simulated": True,
-            "images": images,
-        }
-        _write_json(folder / case_id / SIDECAR, sidecar)
+        _write_sidecar(folder / case_id / SIDECAR, case_id, "rat", images)
         on_subject(index + 1)
     _write_table(cohort, folder / "clinical.csv")
     _write_truth(cohort, folder / TRUTH_FOLDER / "simulated_truth.json")
+
+
+def write_nafld_cohort(
+    cohort: NafldCohort, folder: Path | str, *, on_subject: Callable[[int], None] = lambda n_written: None
+) -> None:
+    """Write simulated patients with and without fatty liver as the readers take them; the same bytes each time.
+
+    Args:
+        cohort: Patients to write.
+        folder: New or empty. ``simulated_truth`` in it holds organ maps and what no reader may know.
+        on_subject: Called after each patient with how many there are.
+    Raises:
+        UnsuitableInputError: the folder holds something, or cannot be written.
+    """
+    folder, table = _new(folder), []
+    patients = []
+    for index, case_id in enumerate(cohort.case_ids):
+        images = []
+        for k in range(cohort.n_frames):
+            frame, number = cohort.frame(index, k), f"{k + 1:02d}"
+            _write_png(folder / case_id / f"bmode_{number}.png", frame.b_mode)
+            _write_png(folder / TRUTH_FOLDER / f"simulated_organs_{case_id}_{number}.png", frame.organ_map)
+            spacing = [round(frame.pixel_spacing_mm, 6)] * 2
+            image = {"file": f"bmode_{number}.png", "role": "bmode", "name": number, "pixel_spacing_mm": spacing}
+            images.append(image)
+        _write_sidecar(folder / case_id / SIDECAR, case_id, "human", images)
+        is_fatty = bool(cohort.labels[index])
+        table.append([case_id, case_id, "yes" if is_fatty else "no"])
+        values = {"fat_percent": float(cohort.fat_percent[index]), "fibrosis": float(cohort.fibrosis[index])}
+        patients.append({"subject_id": case_id, "nafld": is_fatty, **values})
+        on_subject(index + 1)
+    _write_rows(folder / "clinical.csv", [["subject_id", "patient_id", "nafld"], *table])
+    about = {"is_simulated": True, "seed": cohort.seed, "n_frames": cohort.n_frames, "size": cohort.size}
+    about |= {"organs": dict(enumerate(ORGANS)), "subjects": patients}
+    _write_json(folder / TRUTH_FOLDER / "simulated_truth.json", about)
+
+
+def _new(folder: Path | str) -> Path:
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UnsuitableInputError(
+            f"A simulated cohort needs a new or empty folder; '{folder.name}' holds something. Choose another."
+        )
+    return folder
+
+
+def _write_sidecar(path: Path, case_id: str, species: str, images: list[dict]) -> None:
+    said = {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, "patient_id": case_id, "species": species}
+    _write_json(path, said | {"is_simulated": True, "images": images})
 
 
 def _images(frame: SimulatedFrame, number: int) -> list[dict]:
@@ -86,12 +124,16 @@ def _images(frame: SimulatedFrame, number: int) -> list[dict]:
 
 
 def _write_table(cohort: SimulatedCohort, path: Path) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["subject_id", "patient_id", *CLINICAL_HEADERS.values(), "fibrotic_nash"])
+    rows = [["subject_id", "patient_id", *CLINICAL_HEADERS.values(), "fibrotic_nash"]]
     for case_id, values, is_fibrotic in zip(cohort.case_ids, cohort.values, cohort.labels, strict=True):
         numbers = [f"{values.clinical[name]:.{_DIGITS}g}" for name in CLINICAL_HEADERS]
-        writer.writerow([case_id, case_id, *numbers, "yes" if is_fibrotic else "no"])
+        rows.append([case_id, case_id, *numbers, "yes" if is_fibrotic else "no"])
+    _write_rows(path, rows)
+
+
+def _write_rows(path: Path, rows: list[list[str]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
     write_atomically(path, text.getvalue().encode("utf-8"))
 
 

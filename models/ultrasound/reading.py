@@ -124,6 +124,7 @@ def load_subject(source: SubjectSource, *, needs_stiffness: bool = True) -> Ultr
         pairs=tuple(pairs),
         clinical={key: value for key, value in source.clinical.items() if key in CLINICAL_FEATURES},
         is_fibrotic_nash=source.is_fibrotic_nash,
+        is_fatty=source.is_fatty,
         is_simulated=source.is_simulated,
     )
 

@@ -45,6 +45,17 @@ def test_a_table_is_read_by_subject(tmp_path):
     assert table.missing == {} and table.unused == ()
 
 
+def test_a_table_may_answer_two_questions_and_hold_what_histology_counted(tmp_path):
+    header = f"{IDS},fatty,fibrotic_nash,histology fat (%)"
+    table = read_clinical_table(_table(tmp_path, header, "v1,p1,yes,no,35", "v2,p2,no,,3", "v3,p3,,,"), "human")
+    records = list(table.records.values())
+    assert [record.is_fatty for record in records] == [True, False, None]
+    assert [record.is_fibrotic_nash for record in records] == [False, None, None]
+    assert records[0].values == {"histology_fat_percent": 35.0} and table.missing == {"v3": ("histology_fat_percent",)}
+    with pytest.raises(UnsuitableInputError, match="each quantity once; 'clinical.csv' has 'fatty' and 'nafld'"):
+        read_clinical_table(_table(tmp_path, f"{IDS},fatty,nafld", "v1,p1,yes,yes"), "human")
+
+
 def test_every_feature_that_methods_know_is_a_column():
     assert set(CLINICAL_FEATURES) < set(CLINICAL_COLUMNS)
 
@@ -54,7 +65,7 @@ def test_ranges_of_an_unknown_species_hold_those_of_every_one():
         species: {one.name: (one.low, one.high) for one in clinical_values({"weight_g": 450.0}, species)}
         for species in ("rat", "human", None)
     }
-    assert set(ranges[None]) == set(CLINICAL_FEATURES) and len({c.title for c in CLINICAL_COLUMNS.values()}) == 10
+    assert set(ranges[None]) == set(CLINICAL_FEATURES) and len({c.title for c in CLINICAL_COLUMNS.values()}) == 11
     assert (ranges["rat"]["weight_g"], ranges["human"]["weight_g"]) == ((50, 1500), (20_000, 300_000))
     assert ranges[None]["weight_g"] == (50, 300_000) and ranges[None]["ggt_u_per_l"] == (0, 5000)
     assert [one.value for one in clinical_values({"weight_g": 450.0}, None)] == [450.0] + [None] * 8

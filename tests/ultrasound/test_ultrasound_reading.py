@@ -10,7 +10,7 @@ from pydicom.data import get_testdata_file
 
 from liver_models.errors import UnsuitableInputError
 from liver_models.io.case import load_case, save_case
-from liver_models.io.class_label import ClassLabel, class_label_path, read_class_label, write_class_label
+from liver_models.io.class_label import ClassLabel, class_label_path, read_class_labels, write_class_label
 from liver_models.io.importer import import_source
 from liver_models.io.reading import read_study
 from liver_models.ultrasound.reading import read_cohort, read_subject
@@ -75,7 +75,7 @@ def test_a_stored_case_reads_as_its_folder(cohort, tmp_path):
     for subject, source in zip(stored, read_cohort(cohort), strict=True):
         _same(subject, source)
     _same(read_subject(tmp_path / "studies" / "rat-001.case.json"), stored[0])
-    label = read_class_label(tmp_path / "studies" / "labels" / "final" / "rat-001.label.json")
+    label = read_class_labels(tmp_path / "studies" / "labels" / "final" / "rat-001.label.json")["fibrotic_nash"]
     assert label == ClassLabel("rat-001", "fibrotic_nash", True, source="clinical.csv")
     assert not class_label_path(tmp_path / "studies", "rat-003").exists()
     assert report.table.missing == {"rat-002": ("ggt_u_per_l",)}

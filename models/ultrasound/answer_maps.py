@@ -1,0 +1,56 @@
+"""Maps of what a network saw, laid on the image it was asked about, and as pictures."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import torch
+
+from .fusion_data import Box
+
+OVERLAY = 0.5
+"""Opacity of a map where it is strongest."""
+_COLOURS = {False: "inferno", True: "RdBu_r"}
+"""Is the map signed -> matplotlib's colours."""
+
+
+def laid_on(small: np.ndarray, box: Box, shape: tuple[int, int]) -> np.ndarray:
+    """A network's map on the image that its input was cut from.
+
+    Args:
+        small: Shape (rows, columns) of any size.
+        box: What was cut out.
+        shape: Rows and columns of the whole image.
+    Returns:
+        Shape ``shape``, float32, 0 outside the box.
+    """
+    whole = np.zeros(shape, np.float32)
+    tensor = torch.from_numpy(np.ascontiguousarray(small, np.float32))[None, None]
+    size = (box.bottom - box.top, box.right - box.left)
+    laid = torch.nn.functional.interpolate(tensor, size, mode="bilinear", align_corners=False)
+    whole[box.top : box.bottom, box.left : box.right] = laid[0, 0].numpy()
+    return whole
+
+
+def overlay_png(grey: np.ndarray, shown: np.ndarray, is_signed: bool = False) -> bytes:
+    """A map over its image, with a colour bar.
+
+    Args:
+        grey: Shape (rows, columns), uint8.
+        shown: Same shape, within [0, 1]; signed: within [-1, 1], and the bar goes from -1 to 1.
+        is_signed: Whether values below 0 mean something.
+    """
+    from matplotlib import colormaps
+    from PIL import Image
+
+    colour_of, low = colormaps[_COLOURS[is_signed]], -1 if is_signed else 0
+    picture = np.repeat(grey[..., None], 3, axis=2).astype(float)
+    opacity = OVERLAY * np.abs(shown)[..., None]
+    picture = (1 - opacity) * picture + opacity * colour_of((shown - low) / (1 - low))[..., :3] * 255
+    height = grey.shape[0]
+    bar = np.zeros((height, max(12, height // 20), 3))
+    bar[:, bar.shape[1] // 2 :] = colour_of(np.linspace(1, 0, height))[:, None, :3] * 255
+    buffer = io.BytesIO()
+    Image.fromarray(np.round(np.concatenate([picture, bar], axis=1)).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
