@@ -22,7 +22,7 @@ def audit_samples(cohort: Cohort) -> list[AuditSample]:
                 AuditSample(
                     name=f"{source.subject_id}/{image.name or n}",
                     patient_id=source.patient_id or source.subject_id,
-                    label=source.is_fibrotic_nash,
+                    label=source.is_fatty if source.is_fibrotic_nash is None else source.is_fibrotic_nash,
                     image=partial(_grey, image),
                     tissue=partial(_tissue, image),
                     sha256=hashlib.sha256(_grey(image).tobytes()).hexdigest(),

@@ -29,6 +29,9 @@ THRESHOLD = 0.5
 N_SHAP_SAMPLES = 50
 """Points between baseline and frame at which the gradient is taken."""
 
+CUT_OFF = 0.01
+"""Share of the strongest pixels of a map that are cut off, else a few would leave the others invisible."""
+
 
 @dataclass(frozen=True)
 class FrameAnswer:
@@ -41,8 +44,8 @@ class FrameAnswer:
     grad_cam: np.ndarray | None = field(default=None, compare=False)
     """Where the last maps spoke for it, shape of the B-mode image, float32 in [0, 1]; None: not asked for."""
     gradient_shap: np.ndarray | None = field(default=None, compare=False)
-    """What each place added to the log-odds against the mean training frame, same shape, float32, signed, divided by
-    its largest magnitude; None: not asked for."""
+    """What each place added to the log-odds against the mean training frame, same shape, float32, signed, scaled to
+    [-1, 1] with the strongest 1 % of what was read cut off; None: not asked for."""
 
 
 @dataclass(frozen=True)
@@ -302,5 +305,6 @@ def _frames(source, model) -> tuple[Sequence[str], np.ndarray, Sequence[tuple[Bo
 def _bounded(both: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Grad-CAM within [0, 1] and gradient SHAP within [-1, 1]."""
     cam, shap = both
-    largest = float(np.abs(shap).max(initial=0))
-    return np.clip(cam, 0, 1), shap / largest if largest > 0 else shap
+    read = np.abs(shap[shap != 0])
+    strong = float(np.quantile(read, 1 - CUT_OFF)) if read.size else 1.0
+    return np.clip(cam, 0, 1), np.clip(shap / strong, -1, 1)
