@@ -11,7 +11,7 @@ from .case import CASE_SUFFIX, Case, load_case
 from .class_label import ANSWER_FIELDS, class_label_path, read_class_labels
 from .clinical_table import ClinicalTable, read_clinical_table
 from .files import Skipped
-from .ultrasound_folder import SourceImage, SubjectSource, is_subject, read_subject_folder
+from .ultrasound_folder import SIDECAR, SourceImage, SubjectSource, is_subject, read_subject_folder
 
 TABLE_NAMES = ("clinical.csv", "clinical.xlsx")
 
@@ -62,6 +62,19 @@ def read_sources(
         return [_with_patient(source) for source in sources], None, skipped
     table = read_clinical_table(table, _species(sources, species), mapping=mapping)
     return *_joined(sources, table, skipped), skipped
+
+
+def holds_cohort(path: Path | str) -> bool:
+    """Whether a folder is a studies folder or a cohort by its own signs: cases, a clinical table, subjects' sidecars or
+    pictures named by their role; any other folder is a mere tree of pictures."""
+    path = Path(path)
+    if not path.is_dir():
+        return False
+    if any(path.glob(f"*{CASE_SUFFIX}")) or any((path / name).is_file() for name in TABLE_NAMES):
+        return True
+    return any(
+        next(path.glob(f"{inner}{sign}"), None) for inner in ("", "*/") for sign in (SIDECAR, "bmode_*", "swe_*")
+    )
 
 
 def case_source(case: Case, studies_dir: Path) -> SubjectSource:

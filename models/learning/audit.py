@@ -3,91 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from ..errors import UnsuitableInputError
-from .perceptual_hash import MAX_DISTANCE, MIN_CORRELATION, duplicate_groups, perceptual_hash
+from .audit_report import ALPHA, N_SHOWN, AuditReport, AuditSample, CopyPair, Finding
+from .perceptual_hash import duplicate_groups, hamming_distance, perceptual_hash
 from .shortcuts import MARGIN_FEATURES, MIN_PATIENTS_A_LABEL, association_p_value, margin_features, shortcut_test
-
-ALPHA = 0.01
-"""P value up to which a shortcut or an association is a finding."""
-_N_SHOWN = 5
-
-
-@dataclass(frozen=True)
-class AuditSample:
-    """One image of a cohort; its pixels are read when they are needed, and not kept."""
-
-    name: str
-    """Of the image; no two are the same."""
-    patient_id: str
-    """Of whom it is."""
-    label: bool | None
-    """The known answer; None: not known."""
-    image: Callable[[], np.ndarray]
-    """Gives grey levels, shape (rows, columns), uint8, with all that is burned in."""
-    tissue: Callable[[np.ndarray], np.ndarray] | None = None
-    """Gives the tissue of that image, same shape, bool; None: not known, and the margin is not examined."""
-    sha256: str | None = None
-    """Hex digest of the image's bytes; None: not known."""
-    part: str | None = None
-    """Of a split, such as train or test."""
-    source: str | None = None
-    """Scanner, hospital or data set."""
-    is_simulated: bool = False
-    """True when the image was computed."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing to mend or to know."""
-
-    kind: str
-    """patient_overlap, byte_duplicates, same_patient_two_ids, copies_across_parts, shortcut, source_confounding,
-    simulation_confounding or not_examined."""
-    severity: str
-    """error: results would be wrong; warning: look at it."""
-    sentence: str
-    """For the user: what was found and what to do."""
-    members: tuple[str, ...] = ()
-    """Names of images; for patient_overlap patients; for a shortcut its features, that of most weight first."""
-
-
-@dataclass(frozen=True)
-class AuditReport:
-    """All findings on a cohort."""
-
-    findings: tuple[Finding, ...]
-    """In a fixed order of kinds."""
-    n_images: int
-    """Images examined."""
-    n_patients: int
-    """Patients they are of."""
-    n_labelled_patients: int
-    """Patients with one answer, on whom shortcuts are tested."""
-    shortcut_auc: float | None
-    """Area under the ROC curve of the label predicted from what is not tissue; None: not tested."""
-    shortcut_p_value: float | None
-    """Of the permutation test; None: not tested."""
-    seed: int
-    """Of folds and permutations."""
-    n_permutations: int
-    """Of each permutation test."""
-
-    def has_errors(self) -> bool:
-        """Whether a finding is an error."""
-        return any(finding.severity == "error" for finding in self.findings)
-
-    def to_json(self) -> dict[str, Any]:
-        """A dict of plain values, with the thresholds that were used."""
-        thresholds = {"alpha": ALPHA, "max_distance_bits": MAX_DISTANCE, "min_correlation": MIN_CORRELATION}
-        values = asdict(self)
-        values["findings"] = [{**one, "members": list(one["members"])} for one in values["findings"]]
-        return {"schema": "liverlabel.audit", "schema_version": 1, **values, "thresholds": thresholds}
 
 
 def audit(samples: Sequence[AuditSample], *, seed: int = 0, n_permutations: int = 200) -> AuditReport:
@@ -106,7 +29,9 @@ def audit(samples: Sequence[AuditSample], *, seed: int = 0, n_permutations: int 
     samples = sorted(samples, key=lambda sample: sample.name)
     _check(samples, n_permutations)
     hashes, margins, sizes = _read(samples)
-    findings = [*_overlaps(samples), *_byte_duplicates(samples), *_copies(samples, hashes)]
+    groups = duplicate_groups(hashes)
+    findings = [*_overlaps(samples), *_leaks(samples), *_byte_duplicates(samples), *_copies(samples, groups)]
+    findings += _split_confounding(samples, seed, n_permutations)
     shortcut, n_labelled, more = _shortcuts(samples, margins, sizes, seed, n_permutations)
     return AuditReport(
         findings=(*findings, *more),
@@ -117,6 +42,7 @@ def audit(samples: Sequence[AuditSample], *, seed: int = 0, n_permutations: int 
         shortcut_p_value=shortcut.p_value if shortcut else None,
         seed=seed,
         n_permutations=n_permutations,
+        pairs=tuple(_pairs(samples, hashes, groups)),
     )
 
 
@@ -173,6 +99,82 @@ def _overlaps(samples):
         )
 
 
+def _leaks(samples):
+    """Generators that saw a patient of a part that must not be learnt from, or of another part than their own."""
+    patients_of = defaultdict(set)
+    for sample in samples:
+        if not sample.is_generated:
+            patients_of[sample.part].add((sample.patient_id, sample.is_held_out))
+    sets = {(one.part, one.source, one.training_patients) for one in samples if one.is_generated}
+    for part, source, seen in sorted(sets, key=str):
+        others = {p for name, known in patients_of.items() if name != part for p, held_out in known if held_out}
+        if part in patients_of:
+            others |= {p for name, known in patients_of.items() if name not in (part, None) for p, _ in known}
+        shared = sorted(others & set(seen))
+        if shared:
+            yield Finding(
+                "generator_saw_held_out",
+                "error",
+                f"The generator of the images '{source}'{f' in {part}' if part else ''} was trained on {len(shared)} "
+                f"patient(s) of another part: {_listed(shared)}. Train one on this part only.",
+                tuple(shared),
+            )
+
+
+def _split_confounding(samples, seed, n_permutations):
+    """Generated images that are tested on, and parts that can be told from where their images come from."""
+    made = [one for one in samples if one.is_generated and one.is_held_out]
+    if made:
+        yield Finding(
+            "generated_in_held_out",
+            "error",
+            f"{len(made)} generated image(s) are in a part that is tested on: {_listed(_names(made))}. A result on "
+            "them is one on the generator; test on real images only.",
+            _names(made),
+        )
+    one_each = {(one.patient_id, one.part): one for one in samples if one.part is not None and not one.is_generated}
+    names = np.array([part for _, part in one_each])
+    parts = sorted({part for _, part in one_each})
+    if len(parts) < 2 or not any(one.is_held_out for one in one_each.values()):
+        return
+    for words, severity, groups in (
+        ("being simulated", "error", ["simulated" if s.is_simulated else "real" for s in one_each.values()]),
+        ("the source", "warning", ["not known" if s.source is None else s.source for s in one_each.values()]),
+    ):
+        p_values = [
+            association_p_value(groups, names == part, seed=seed, n_permutations=n_permutations) for part in parts
+        ]
+        p_value = min(1.0, min(p_values) * len(parts))
+        if p_value <= ALPHA:
+            yield Finding(
+                "split_confounding",
+                severity,
+                f"The part goes with {words}: p = {p_value:.2g} over {len(names)} patients, most in "
+                f"'{parts[int(np.argmin(p_values))]}'. The parts differ in more than their patients: deal patients of "
+                "each source to every part, or say that the test is of another source.",
+                tuple(sorted(set(groups))),
+            )
+
+
+def _pairs(samples, hashes, groups):
+    """The first of each group with each of the others, where that is a finding; then equal files."""
+    seen = set()
+    same_files = defaultdict(list)
+    for i, sample in enumerate(samples):
+        if sample.sha256 is not None:
+            same_files[sample.sha256].append(i)
+    for group in (*groups, *same_files.values()):
+        for i, j in ((group[0], other) for other in group[1:]):
+            one, other = samples[i], samples[j]
+            is_same = one.sha256 is not None and one.sha256 == other.sha256
+            is_apart = one.patient_id != other.patient_id or len(_parts([one, other])) > 1
+            if (is_same or is_apart) and (i, j) not in seen:
+                seen.add((i, j))
+                correlation = float(hashes[i].detail @ hashes[j].detail)
+                distance = hamming_distance(hashes[i], hashes[j])
+                yield CopyPair(one.name, other.name, distance, round(correlation, 4), is_same)
+
+
 def _byte_duplicates(samples):
     files = defaultdict(list)
     for sample in samples:
@@ -189,10 +191,29 @@ def _byte_duplicates(samples):
             )
 
 
-def _copies(samples, hashes):
+def _copies(samples, groups):
     by_patients = defaultdict(list)
-    for group in duplicate_groups(hashes):
+    for group in groups:
         same = [samples[i] for i in group]
+        n_generated = sum(one.is_generated for one in same)
+        if 0 < n_generated < len(same):
+            yield Finding(
+                "memorised_copies",
+                "error",
+                f"{n_generated} generated image(s) are copies of {len(same) - n_generated} real one(s){_across(same)}: "
+                f"{_listed(_names(same))}. Leave them out; the generator has learnt images by heart.",
+                _names(same),
+            )
+            same = [one for one in same if not one.is_generated]
+        elif n_generated:
+            yield Finding(
+                "generated_repeats",
+                "warning",
+                f"A generator made {len(same)} images that are copies of one another{_across(same)}: "
+                f"{_listed(_names(same))}. Keep one; with many, the generator has collapsed.",
+                _names(same),
+            )
+            continue
         if len({one.patient_id for one in same}) > 1:
             by_patients[tuple(sorted({one.patient_id for one in same}))] += same
         elif len(_parts(same)) > 1:
@@ -252,7 +273,7 @@ def _shortcuts(samples, margins, sizes, seed, n_permutations):
     means = np.stack([features[rows[patient]].mean(axis=0) for patient in patients])
     shortcut = shortcut_test(means, labels, seed=seed, n_permutations=n_permutations)
     if shortcut.p_value <= ALPHA:
-        order = [i for i in np.argsort(-np.abs(shortcut.weights), kind="stable") if shortcut.weights[i]][:_N_SHOWN]
+        order = [i for i in np.argsort(-np.abs(shortcut.weights), kind="stable") if shortcut.weights[i]][:N_SHOWN]
         members = tuple(names[i] for i in order)
         sentence = (
             f"The answer can be predicted from what is not tissue: AUC {shortcut.auc:.2f} over {len(patients)} "
@@ -285,7 +306,7 @@ def _across(samples):
     return f" across the parts {', '.join(parts)}" if len(parts) > 1 else ""
 
 
-def _listed(names: Iterable[str], n_shown: int = _N_SHOWN) -> str:
+def _listed(names: Iterable[str], n_shown: int = N_SHOWN) -> str:
     names = list(names)
     more = f" and {len(names) - n_shown} more" if len(names) > n_shown else ""
     return ", ".join(f"'{name}'" for name in names[:n_shown]) + more

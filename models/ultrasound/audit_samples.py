@@ -1,4 +1,4 @@
-"""A cohort's B-mode pictures as the audit examines them: as stored, with the tissue known beside."""
+"""Pictures as the audit examines them: as stored, with the tissue known beside."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from functools import partial
 
 import numpy as np
 
+from ..errors import UnsuitableInputError
+from ..io.picture_tree import PictureTree, TreePicture, is_held_out
 from ..io.ultrasound_folder import SourceImage
-from ..learning.audit import AuditSample
+from ..learning.audit_report import AuditSample
 from .reading import Cohort
 from .tissue import tissue_mask
+
+SMALLEST_WITH_MARGIN = 128
+"""Pixels; a smaller picture is taken for a cut-out of tissue without a margin."""
 
 
 def audit_samples(cohort: Cohort) -> list[AuditSample]:
@@ -30,6 +35,37 @@ def audit_samples(cohort: Cohort) -> list[AuditSample]:
                 )
             )
     return samples
+
+
+def tree_samples(tree: PictureTree) -> list[AuditSample]:
+    """One sample a picture of a folder tree; pixels are read when the audit looks at them."""
+    return [
+        AuditSample(
+            name=one.name,
+            patient_id=one.patient_id,
+            label=one.is_fatty,
+            image=partial(one.picture.grey, one.frame),
+            tissue=partial(_tree_tissue, one),
+            sha256=one.sha256,
+            part=one.part,
+            source=one.source,
+            is_simulated=one.is_synthetic,
+            is_generated=one.is_synthetic,
+            training_patients=one.training_patients,
+            is_held_out=is_held_out(one.part),
+        )
+        for one in tree.pictures
+    ]
+
+
+def _tree_tissue(one: TreePicture, grey: np.ndarray) -> np.ndarray:
+    """The tissue; of a picture cut to tissue, and of one without any, all of it."""
+    if min(grey.shape) < SMALLEST_WITH_MARGIN:
+        return np.ones(grey.shape, dtype=bool)
+    try:
+        return tissue_mask(one.picture.rgb(one.frame), one.picture.regions)
+    except UnsuitableInputError:
+        return np.ones(grey.shape, dtype=bool)
 
 
 def _grey(image: SourceImage) -> np.ndarray:
