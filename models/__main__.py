@@ -18,6 +18,7 @@ SUBCOMMANDS = {
     "nash": "nash",
     "nafld": "nafld",
     "audit": "audit",
+    "turing": "turing",
     "experiment": "experiment",
     "simulate": "simulate",
     "phantom": "phantom",
