@@ -16,6 +16,10 @@ import pytest
 PATIENCE_S = 60
 
 
+class ProtocolError(Exception):
+    """Chromium refused a call, such as one into a page that is being left."""
+
+
 class Browser:
     """One window. The profile outlives it: open another on the same folder to try closing and opening again.
 
@@ -62,7 +66,8 @@ class Browser:
             text, _, self._buffer = self._buffer.partition(b"\0")
             reply = json.loads(text)
             if reply.get("id") == number:
-                assert "error" not in reply, reply["error"]
+                if "error" in reply:
+                    raise ProtocolError(f"{method}: {reply['error']}")
                 return reply["result"]
 
     def open(self, path: Path) -> None:
@@ -83,9 +88,14 @@ class Browser:
         return result["result"].get("value")
 
     def wait(self, script: str) -> None:
-        """Until an expression is true."""
+        """Until an expression is true; a page that is just being left or entered has no answer yet."""
         end = time.monotonic() + PATIENCE_S
-        while not self.run(script):
+        while True:
+            try:
+                if self.run(script):
+                    return
+            except ProtocolError:
+                pass
             assert time.monotonic() < end, f"never true: {script}"
             time.sleep(0.02)
 

@@ -57,7 +57,7 @@ def test_a_reader_answers_all_images_through_reload_and_closing_and_the_answers_
     begin(page, "Ada L.")
     for k in range(20):  # with the mouse
         assert place(page) == k + 1
-        assert page.run("document.getElementById('image').naturalWidth") == 48
+        page.wait("document.getElementById('image').naturalWidth === 48")
         page.click(f"#{wanted[k]}")
     page.reload()
     assert place(page) == 21 and page.run("document.getElementById('left').textContent") == "20 answered"
