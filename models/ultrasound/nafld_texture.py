@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import UnsuitableInputError
+from ..learning.splits import cross_validation
 
 LEVELS = 32
 """Grey levels that 0 to 255 are reduced to."""
@@ -90,3 +91,37 @@ def forest_scores(
         )
     forest = RandomForestClassifier(n_trees, min_samples_leaf=3, class_weight="balanced", random_state=seed)
     return forest.fit(train_features, train_is_fatty).predict_proba(test_features)[:, 1]
+
+
+def out_of_fold_scores(
+    features: np.ndarray,
+    is_fatty: np.ndarray,
+    patient_ids: Sequence[str],
+    *,
+    is_split_by_patient: bool,
+    n_folds: int = 5,
+    seed: int = 0,
+    n_trees: int = N_TREES,
+) -> np.ndarray:
+    """Score every region by a forest that was not fitted on it.
+
+    Args:
+        features: Shape (n, n_features).
+        is_fatty: Shape (n,), bool.
+        patient_ids: Of whom each region is.
+        is_split_by_patient: True: nor on any other region of its patient, as everywhere else here. False: regions are
+            dealt to folds whatever their patient, which lets the patient leak; only to show by how much.
+        n_folds: Stratified by answer.
+        seed: Of folds and forests.
+        n_trees: Of each forest.
+    Returns:
+        Shape (n,).
+    Raises:
+        UnsuitableInputError: too few patients, or regions, of an answer.
+    """
+    is_fatty = np.asarray(is_fatty, bool)
+    groups = patient_ids if is_split_by_patient else [str(k) for k in range(len(is_fatty))]
+    scores = np.zeros(len(is_fatty))
+    for train, test in cross_validation(groups, n_folds, seed, is_fatty.tolist()):
+        scores[test] = forest_scores(features[train], is_fatty[train], features[test], seed=seed, n_trees=n_trees)
+    return scores

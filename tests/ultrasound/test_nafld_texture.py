@@ -5,7 +5,14 @@ import pytest
 from scipy import ndimage
 
 from liver_models.errors import UnsuitableInputError
-from liver_models.ultrasound.nafld_texture import GLCM_FEATURES, forest_scores, glcm_features, glcm_table
+from liver_models.learning.roc import auc
+from liver_models.ultrasound.nafld_texture import (
+    GLCM_FEATURES,
+    forest_scores,
+    glcm_features,
+    glcm_table,
+    out_of_fold_scores,
+)
 
 
 def speckle(seed, smooth=1.0, side=28):
@@ -59,3 +66,18 @@ def test_what_has_no_texture_or_no_second_class_is_refused():
         glcm_features(speckle(0) / 255)
     with pytest.raises(UnsuitableInputError, match="found 3 fatty of 3"):
         forest_scores(np.zeros((3, 2)), np.ones(3, bool), np.zeros((1, 2)))
+
+
+def test_a_split_by_image_reads_the_patient_and_one_by_patient_does_not():
+    # Every patient has a texture of his own that says nothing of the answer.
+    rng = np.random.default_rng(5)
+    patients = np.repeat(np.arange(24), 6)
+    features = rng.normal(size=(24, 5))[patients] + 0.2 * rng.normal(size=(144, 5))
+    truth = patients % 2 == 0
+    names = [f"p{k}" for k in patients]
+
+    def area(is_split_by_patient):
+        scores = out_of_fold_scores(features, truth, names, is_split_by_patient=is_split_by_patient, n_trees=40)
+        return auc(scores, truth).value
+
+    assert area(False) > 0.95 and area(True) < 0.75
