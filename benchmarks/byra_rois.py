@@ -2,7 +2,7 @@
 
 550 regions of 28 x 28 pixels, ten frames of each of 55 patients, by either rater; the regions were scaled by their
 hepatorenal index before they were stored (checked on the ten frames that are at hand). Labels and fat by biopsy are of
-another public table. docs/nafld-real.md says where the files come from.
+another public table. docs/nafld-real.md says where the files come from, and what is wrong with one rater's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ _COLUMNS = {
     "viana": ("x_figado", "y_figado", "x_rim", "y_rim", "valor_hi"),
 }
 _NAME = re.compile(r"ROI_(\d\d)_(\d)\.png")
+MOST_SHIFT, MIN_OVERLAP, SATURATED, SAME_PIXELS = 16, 80, 254, 0.99
+"""Between two regions: pixels apart, pixels in common; grey level from which scaling may have cut; correlation."""
 LOST_POINT = 5.0
 """One rater's table writes 1.1441 as 11.441: values of 1 and more are ten times too large. No index is that large."""
 
@@ -48,6 +50,11 @@ class Rois:
     """Fat of 5 % and more by biopsy, shape (550,), bool."""
     fat_percent: np.ndarray
     """Of hepatocytes, by biopsy, shape (550,)."""
+
+    def of_patients(self, patients) -> Rois:
+        """The regions of these patients only."""
+        rows = np.isin(self.patient_ids, sorted(patients))
+        return Rois(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 def read_rois(folder: Path, rater: str) -> Rois:
@@ -79,6 +86,29 @@ def read_rois(folder: Path, rater: str) -> Rois:
 def _reference(folder: Path) -> dict[int, tuple[bool, float]]:
     with open(folder / "byra_frames_lcti" / "dataset.csv", newline="", encoding="utf-8") as file:
         return {int(row["ID"]): (row["Class"] == "1", float(row["Fat"])) for row in csv.DictReader(file)}
+
+
+def patients_with_shared_pixels(rois: Rois) -> set[int]:
+    """Patients whose regions show another patient's pixels: cut from one frame, they cannot be of both.
+
+    Two regions whose places overlap are compared where they do. Scaling does not change the correlation; frames of one
+    patient reach 0.3 at the median, for speckle moves.
+    """
+    found = set()
+    for i in range(len(rois.regions)):
+        for j in range(i + 1, len(rois.regions)):
+            if rois.patient_ids[i] == rois.patient_ids[j] or {rois.patient_ids[i], rois.patient_ids[j]} <= found:
+                continue
+            dx, dy = rois.liver_xy[j] - rois.liver_xy[i]
+            if max(abs(dx), abs(dy)) > MOST_SHIFT:
+                continue
+            rows, columns = (slice(max(0, d), ROI_SIDE + min(0, d)) for d in (dy, dx))
+            back = (slice(max(0, -d), ROI_SIDE + min(0, -d)) for d in (dy, dx))
+            one, other = rois.regions[i][rows, columns].astype(float), rois.regions[j][tuple(back)].astype(float)
+            seen = (one < SATURATED) & (other < SATURATED)
+            if seen.sum() >= MIN_OVERLAP and np.corrcoef(one[seen], other[seen])[0, 1] > SAME_PIXELS:
+                found |= {int(rois.patient_ids[i]), int(rois.patient_ids[j])}
+    return found
 
 
 def published_test_patients(folder: Path) -> set[int]:

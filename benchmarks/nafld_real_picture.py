@@ -48,12 +48,12 @@ def _roc(axis, figures, all_rois):
         index, is_fatty = _of_patients(all_rois[rater])
         curve = roc_curve(index, is_fatty)
         value, low, high = figures["hepatorenal_index"][rater]["auc_over_patients"]
-        label = f"{rater}: {value:.3f} ({low:.3f} to {high:.3f})"
+        label = f"{rater}, {len(index)}: {value:.3f} ({low:.3f} to {high:.3f})"
         axis.plot(curve.false_positive_rate, curve.sensitivity, color=colour, linewidth=1.6, label=label)
-    axis.plot([], [], " ", label=f"literature's: {figures['literature']['hepatorenal_index']:.3f}")
+    axis.plot([], [], " ", label=f"literature's, 55: {figures['literature']['hepatorenal_index']:.3f}")
     axis.set_xlabel("1 - specificity")
     axis.set_ylabel("Sensitivity")
-    axis.set_title("Hepatorenal index, 55 patients", loc="left")
+    axis.set_title("Hepatorenal index, patients", loc="left")
     axis.legend(loc="lower right")
 
 
@@ -63,8 +63,14 @@ def _of_patients(rois):
     return np.array([rois.index[row].mean() for row in rows]), np.array([rois.is_fatty[row][0] for row in rows])
 
 
+def _of_both(all_rois):
+    common = set.intersection(*(set(rois.patient_ids.tolist()) for rois in all_rois.values()))
+    (first, is_fatty), (second, _) = (_of_patients(all_rois[rater].of_patients(common)) for rater in RATERS)
+    return first, second, is_fatty
+
+
 def _raters(axis, all_rois):
-    (first, is_fatty), (second, _) = (_of_patients(all_rois[rater]) for rater in RATERS)
+    first, second, is_fatty = _of_both(all_rois)
     ends = [min(first.min(), second.min()) - 0.05, max(first.max(), second.max()) + 0.05]
     axis.plot(ends, ends, color="#9aa5b0", linewidth=0.8)
     for value, colour, words in ((False, BLUE, "healthy"), (True, ORANGE, "fatty")):
@@ -76,7 +82,7 @@ def _raters(axis, all_rois):
 
 
 def _bland_altman(axis, figures, all_rois):
-    (first, is_fatty), (second, _) = (_of_patients(all_rois[rater]) for rater in RATERS)
+    first, second, is_fatty = _of_both(all_rois)
     found = figures["raters"]["over_patients"]
     for value, colour in ((False, BLUE), (True, ORANGE)):
         rows = is_fatty == value
