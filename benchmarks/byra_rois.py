@@ -91,8 +91,8 @@ def _reference(folder: Path) -> dict[int, tuple[bool, float]]:
 def patients_with_shared_pixels(rois: Rois) -> set[int]:
     """Patients whose regions show another patient's pixels: cut from one frame, they cannot be of both.
 
-    Two regions whose places overlap are compared where they do. Scaling does not change the correlation; frames of one
-    patient reach 0.3 at the median, for speckle moves.
+    Two regions whose places overlap are compared where they do. Scaling does not change the correlation, and even two
+    frames of one patient have other speckle.
     """
     found = set()
     for i in range(len(rois.regions)):
