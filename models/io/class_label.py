@@ -109,8 +109,9 @@ def read_class_labels(path: Path | str) -> dict[str, ClassLabel]:
         UnsuitableInputError: not such a file, another version or task, an answer that is not true or false.
     """
     path = Path(path)
+    data = read_bytes(path)
     try:
-        content = json.loads(read_bytes(path).decode("utf-8"))
+        content = json.loads(data.decode("utf-8"))
     except ValueError as error:
         raise UnsuitableInputError(
             f"A class label needs to be JSON; '{path.name}' cannot be read. Write it again."

@@ -95,8 +95,9 @@ def read_manifest(folder: Path | str) -> SyntheticManifest:
             f"A synthetic set needs the file {MANIFEST}, which is written when it is complete; '{Path(folder).name}' "
             "has none. Finish it with the command that began it, or give another folder."
         )
+    data = read_bytes(path)
     try:
-        content = json.loads(read_bytes(path).decode("utf-8"))
+        content = json.loads(data.decode("utf-8"))
     except ValueError as error:
         raise UnsuitableInputError(f"'{MANIFEST}' needs to be JSON; it cannot be read. Make the set again.") from error
     found = (content.get("schema"), content.get("schema_version")) if isinstance(content, dict) else None

@@ -185,8 +185,9 @@ def check_images(source: SubjectSource) -> None:
 
 def _from_sidecar(folder: Path) -> SubjectSource:
     path = folder / SIDECAR
+    data = read_bytes(path)
     try:
-        content = json.loads(read_bytes(path).decode("utf-8"))
+        content = json.loads(data.decode("utf-8"))
     except ValueError as error:
         raise UnsuitableInputError(f"{_where(folder)} needs to be JSON; it cannot be read. Write it again.") from error
     found = (content.get("schema"), content.get("schema_version")) if isinstance(content, dict) else None
