@@ -10,9 +10,8 @@
 Images run from -1 to 1. A discriminator gives log-odds: the paper's sigmoid is part of the loss. With spectral
 normalisation a discriminator has no batch normalisation, which would undo the bound; the paper is silent there.
 
-Source: Che H et al., Realistic Ultrasound Image Synthesis for Improved Classification of Liver Disease, sections 2.1 and
-2.2; Radford A et al., 10.48550/arXiv.1511.06434; Miyato T et al., 10.48550/arXiv.1802.05957; Zhang H et al.,
-10.48550/arXiv.1805.08318, equations 1 to 3.
+Source: Che H et al., 10.1007/978-3-030-87583-1_18, sections 2.1 and 2.2; Radford A et al., 10.48550/arXiv.1511.06434;
+Miyato T et al., 10.48550/arXiv.1802.05957; Zhang H et al., 10.48550/arXiv.1805.08318, equations 1 to 3.
 """
 
 from __future__ import annotations

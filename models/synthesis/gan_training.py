@@ -174,8 +174,10 @@ class Adversaries:
         """Images of the averaged generator, always the same noise, shape (n, side, side), uint8."""
         rng = self._generator(_JUDGED)
         with torch.no_grad():
-            found = [to_pixels(self.average(*self.noise(min(STANDING_BATCH, n - k), rng)))
-                     for k in range(0, n, STANDING_BATCH)]
+            found = [
+                to_pixels(self.average(*self.noise(min(STANDING_BATCH, n - k), rng)))
+                for k in range(0, n, STANDING_BATCH)
+            ]
         return np.concatenate(found)
 
 
