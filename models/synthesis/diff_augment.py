@@ -3,9 +3,8 @@
 Real and generated images are changed alike before a discriminator sees either, so that it cannot learn the real ones by
 heart, and a generator is not taught the changes. What is drawn lies apart from how it is applied.
 
-Brightness and contrast change far less than in the source (0.1 instead of 0.5): a liver's grey level is what tells fat.
-With the source's ranges a discriminator cannot see gain, and all images came out equally bright: on simulated frames
-their diversity was 0.43 of the real ones', instead of 0.95. Decision 17.
+Brightness and contrast change far less than in the source (0.1 instead of 0.5): a liver's grey level is what tells fat,
+and with the source's ranges a discriminator cannot see it, so that all images come out equally bright. Decision 17.
 
 Source: Zhao S et al., Differentiable Augmentation for Data-Efficient GAN Training, NeurIPS 2020,
 10.48550/arXiv.2006.10738.

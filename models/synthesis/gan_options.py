@@ -150,7 +150,15 @@ class GanOptions:
         value = getattr(self, name)
         return (tables | {"learning_rate": LEARNING_RATES})[name][self.size] if value is None else value
 
+    def steps_of(self, stage: int) -> int:
+        """Most steps of a stage."""
+        return self.steps or STEPS[self.size][stage]
+
     def rounds_of(self, stage: int) -> int:
         """Most rounds of a stage."""
-        steps = self.steps or STEPS[self.size][stage]
-        return -(-steps // self.chosen("steps_per_round"))
+        return -(-self.steps_of(stage) // self.chosen("steps_per_round"))
+
+    def steps_in(self, stage: int, number: int) -> int:
+        """Steps of a round; the last one may have fewer."""
+        per_round = self.chosen("steps_per_round")
+        return min(per_round, self.steps_of(stage) - number * per_round)

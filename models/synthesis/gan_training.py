@@ -33,7 +33,7 @@ from .gan_options import EMA_DECAYS, GanOptions
 
 N_JUDGED = 128
 """Generated images of a judgement."""
-N_STANDING, STANDING_BATCH = 16, 32
+N_STANDING, STANDING_BATCH = 8, 32
 """Batches, and their size, of standing statistics."""
 _START, _ROUND, _STANDING, _JUDGED = range(4)
 """What a seed is for, so that no two draws share one."""
@@ -87,7 +87,7 @@ class Adversaries:
         device: str,
         seed: tuple[int, ...],
     ):
-        self.options, self.judge, self.device, self.seed = options, judge, device, seed
+        self.options, self.stage, self.judge, self.device, self.seed = options, stage, judge, device, seed
         self.images = from_pixels(images).to(device)
         self.first = first
         generator = self._generator(_START)
@@ -125,7 +125,7 @@ class Adversaries:
             Mean loss of either network.
         """
         rng, options = self._generator(_ROUND, number), self.options
-        n, n_steps = options.batch_size, options.chosen("steps_per_round")
+        n, n_steps = options.batch_size, options.steps_in(self.stage, number)
         drawn = n * n_steps
         passes = -(-drawn // len(self.images))
         order = torch.cat([torch.randperm(len(self.images), generator=rng) for _ in range(passes)])[:drawn]

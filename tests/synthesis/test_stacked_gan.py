@@ -80,8 +80,13 @@ def test_the_same_training_gives_the_same_weights_and_another_seed_others(traine
     assert not same(train_generator("stacked_gan", frames(), tiny(seed=1)), trained)
 
 
+@pytest.fixture(scope="module")
+def trained_with_everything():
+    return train_generator("stacked_gan", frames(), tiny(variant="dcgan_sn_sa_stacked"))
+
+
 @pytest.mark.parametrize("stopped_after", [1, 2, 5])
-def test_a_stopped_training_goes_on_to_the_same_bytes(tmp_path, stopped_after):
+def test_a_stopped_training_goes_on_to_the_same_bytes(tmp_path, trained_with_everything, stopped_after):
     class Stop(Exception):
         pass
 
@@ -89,19 +94,16 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(tmp_path, stopped_after):
         if report.epoch == stopped_after:
             raise Stop
 
-    options, variant = {"steps": 4, "steps_per_round": 2}, "dcgan_sn_sa_stacked"
+    options = tiny(variant="dcgan_sn_sa_stacked")
     with pytest.raises(Stop):
-        train_generator("stacked_gan", frames(), tiny(**options, variant=variant), folder=tmp_path, progress=stop)
-    reports = []
-    found = train_generator(
-        "stacked_gan", frames(), tiny(**options, variant=variant), folder=tmp_path, progress=reports.append
-    )
-    assert reports[0].epoch == stopped_after
-    whole = train_generator("stacked_gan", frames(), tiny(**options, variant=variant))
-    assert same(found, whole)
-    assert found.card == whole.card
+        train_generator("stacked_gan", frames(), options, folder=tmp_path, progress=stop)
     with pytest.raises(UnsuitableInputError, match="checkpoint in .* is of another training"):
-        train_generator("stacked_gan", frames(seed=1), tiny(**options, variant=variant), folder=tmp_path)
+        train_generator("stacked_gan", frames(seed=1), options, folder=tmp_path)
+    reports = []
+    found = train_generator("stacked_gan", frames(), options, folder=tmp_path, progress=reports.append)
+    assert reports[0].epoch == stopped_after
+    assert same(found, trained_with_everything)
+    assert found.card == trained_with_everything.card
 
 
 def test_training_the_second_stage_leaves_the_first_as_it_is():
@@ -194,6 +196,20 @@ def test_each_paper_configuration_builds_as_stated(variant):
         assert all(build_generator(options, stage) is not None for stage in range(len(options.stages)))
 
 
+def test_rounds_add_up_to_the_steps_asked_for():
+    for steps, per_round in ((2, 100), (250, 100), (100, 100)):
+        options = GanOptions(steps=steps, steps_per_round=per_round)
+        assert sum(options.steps_in(1, number) for number in range(options.rounds_of(1))) == steps
+
+
+def test_each_round_draws_anew_and_the_same_round_the_same():
+    losses = []
+    for number in (0, 0, 1):
+        stage = Adversaries(tiny(), 0, frames().images[:8, ::2, ::2], lambda made: 0.0, None, "cpu", (0, 0, 0))
+        losses.append(stage.round(number)["discriminator"])
+    assert losses[0] == losses[1] != losses[2]
+
+
 @pytest.mark.slow
 def test_the_paper_configuration_takes_one_step_of_each_stage():
     options = GanOptions(variant="dcgan_sn_sa_stacked", size="paper", mode="paper", steps=1, steps_per_round=1)
@@ -244,11 +260,10 @@ def test_options_out_of_range_are_refused(values, sentence):
         GanOptions(**values)
 
 
-def test_time_that_is_over_is_told_and_what_was_learnt_is_kept(tmp_path):
+def test_time_that_is_over_is_told_and_what_was_learnt_is_kept(tmp_path, trained):
     with pytest.raises(UnsuitableInputError, match="time for training is over"):
         train_generator("stacked_gan", frames(), tiny(max_minutes=1e-6), folder=tmp_path)
-    found = train_generator("stacked_gan", frames(), tiny(), folder=tmp_path)
-    assert same(found, train_generator("stacked_gan", frames(), tiny()))
+    assert same(train_generator("stacked_gan", frames(), tiny(), folder=tmp_path), trained)
 
 
 def test_weights_that_do_not_fit_are_refused(trained):
