@@ -29,6 +29,9 @@ FIRST_SIDE = 4
 MOST_CHANNELS = 8
 """Widest map, as a multiple of the narrowest."""
 
+MOST_GREY = 0.99
+"""Of an image whose residual is learnt: tanh reaches 1 nowhere."""
+
 
 def channels_at(side: int, full_side: int, width: int) -> int:
     """Channels of a map: twice as many at half the side, up to eight times the narrowest."""
@@ -112,12 +115,15 @@ class DcganGenerator(nn.Module):
             n_before = n_channels + self.skips.get(map_side, 0)
         self.image = _normalised(nn.ConvTranspose2d(n_before, 1, 4, 2, 1), is_spectral)
 
-    def forward(self, z: torch.Tensor, maps: dict[int, torch.Tensor] | None = None) -> torch.Tensor:
+    def forward(
+        self, z: torch.Tensor, maps: dict[int, torch.Tensor] | None = None, base: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """An image for each z.
 
         Args:
             z: Shape (n, n_inputs).
             maps: Side -> what is joined to the map of that side.
+            base: Added before the tanh, shape (n, 1, side, side).
         Returns:
             Shape (n, 1, side, side), from -1 to 1.
         """
@@ -128,7 +134,8 @@ class DcganGenerator(nn.Module):
                 x = self.attention[name](x)
             if int(name) in self.skips:
                 x = torch.cat([x, maps[int(name)]], dim=1)
-        return torch.tanh(self.image(x))
+        x = self.image(x)
+        return torch.tanh(x if base is None else x + base)
 
 
 class RefiningGenerator(nn.Module):
@@ -145,13 +152,21 @@ class RefiningGenerator(nn.Module):
         width: Channels of the narrowest maps.
         is_spectral: Normalise every convolution.
         attention_side: As in :class:`DcganGenerator`.
+        is_residual: Learn what is to be added to the enlarged image: ours, for trainings of a few hundred steps.
     Source: Che H et al., section 2.2 and Figure 1.
     """
 
     def __init__(
-        self, image_side: int, side: int, width: int, is_spectral: bool = False, attention_side: int | None = None
+        self,
+        image_side: int,
+        side: int,
+        width: int,
+        is_spectral: bool = False,
+        attention_side: int | None = None,
+        is_residual: bool = False,
     ):
         super().__init__()
+        self.side, self.is_residual = side, is_residual
         self.encoder, skips, n_before = nn.ModuleDict(), {}, 1
         for map_side in reversed(sides_between(FIRST_SIDE, image_side)):
             n_channels = width * min(MOST_CHANNELS, image_side // map_side)
@@ -177,7 +192,11 @@ class RefiningGenerator(nn.Module):
         for name, block in self.encoder.items():
             maps[int(name)] = block(x)
             x = functional.max_pool2d(maps[int(name)], FIRST_SIDE if int(name) == FIRST_SIDE else 2)
-        return self.decoder(torch.cat([x.flatten(1), z], dim=1), maps)
+        base = None
+        if self.is_residual:
+            enlarged = functional.interpolate(image, size=self.side, mode="bilinear", align_corners=False)
+            base = torch.atanh(enlarged.clamp(-MOST_GREY, MOST_GREY))
+        return self.decoder(torch.cat([x.flatten(1), z], dim=1), maps, base)
 
 
 class Discriminator(nn.Module):

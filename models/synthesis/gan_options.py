@@ -2,7 +2,8 @@
 
 Stated: the six variants, one GAN a class, binary cross-entropy, Adam at 2e-4 with betas 0.5 and 0.999, batches of 16,
 images of 256 x 256. Silent, and ours: the sides of the first stage and of self-attention, widths, how long to train,
-differentiable augmentation and the averaged generator; ``paper`` mode has neither of the last two.
+differentiable augmentation, the averaged generator, and that Stage II learns what is to be added to the first image;
+``paper`` mode has none of the last three.
 
 Source: Che H et al., 10.1007/978-3-030-87583-1_18, sections 2 and 3.1.
 """
@@ -25,14 +26,14 @@ ATTENTION_SIDES = {"small": 16, "paper": 32}
 """Size -> side of the maps that self-attention follows."""
 WIDTHS = {"small": 16, "paper": 64}
 """Size -> channels of the narrowest maps; 64 is DCGAN's."""
-STEPS = {"small": (800, 500), "paper": (20_000, 20_000)}
+STEPS = {"small": (800, 400), "paper": (20_000, 20_000)}
 """Size -> most steps of a stage that makes images from noise, and of one that refines them."""
 STEPS_PER_ROUND = {"small": 100, "paper": 500}
 """Size -> steps between two judgements, each with a checkpoint."""
 PATIENCE = {"small": 4, "paper": 8}
 """Size -> rounds without a lower kernel distance after which a stage stops."""
-LEARNING_RATES = {"small": 1e-3, "paper": 2e-4}
-"""Size -> Adam's rate: the paper's for its networks; small ones have few steps."""
+LEARNING_RATES = {"small": (1e-3, 5e-4), "paper": (2e-4, 2e-4)}
+"""Size -> Adam's rate in either stage: the paper's for its networks; small ones have few steps."""
 EMA_DECAYS = {"small": 0.98, "paper": 0.999}
 """Size -> share that the averaged generator keeps at each step."""
 MOST = {"steps": 1_000_000, "batch_size": 1024, "width": 256, "patience": 10_000, "steps_per_round": 100_000}
@@ -68,7 +69,7 @@ class GanOptions:
     batch_size: int = 16
     """Real, and generated, images a step."""
     learning_rate: float | None = None
-    """Adam's; None: :data:`LEARNING_RATES`."""
+    """Adam's, in both stages; None: :data:`LEARNING_RATES`."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's decay of both moments."""
     diff_augment: bool | None = None
@@ -148,7 +149,11 @@ class GanOptions:
         """The value of an option, or the size's own where it is None."""
         tables = {"width": WIDTHS, "steps_per_round": STEPS_PER_ROUND, "patience": PATIENCE}
         value = getattr(self, name)
-        return (tables | {"learning_rate": LEARNING_RATES})[name][self.size] if value is None else value
+        return tables[name][self.size] if value is None else value
+
+    def rate_of(self, stage: int) -> float:
+        """Adam's rate in a stage."""
+        return LEARNING_RATES[self.size][stage] if self.learning_rate is None else self.learning_rate
 
     def steps_of(self, stage: int) -> int:
         """Most steps of a stage."""

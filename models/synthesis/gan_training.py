@@ -61,7 +61,8 @@ def build_generator(options: GanOptions, stage: int, is_spectral: bool | None = 
     width, side = options.chosen("width"), options.stages[stage]
     if stage == 0:
         return DcganGenerator(side, width, is_spectral, options.attention_side)
-    return RefiningGenerator(options.stages[0], side, width, is_spectral, options.attention_side)
+    is_residual = options.mode == "default"
+    return RefiningGenerator(options.stages[0], side, width, is_spectral, options.attention_side, is_residual)
 
 
 class Adversaries:
@@ -102,7 +103,7 @@ class Adversaries:
             network.to(device)
         self.average = copy.deepcopy(self.generator)
         self.optimisers = {
-            name: torch.optim.Adam(network.parameters(), options.chosen("learning_rate"), options.betas)
+            name: torch.optim.Adam(network.parameters(), options.rate_of(stage), options.betas)
             for name, network in (("generator", self.generator), ("discriminator", self.discriminator))
         }
 

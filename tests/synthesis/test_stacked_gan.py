@@ -189,7 +189,7 @@ def test_each_variant_takes_steps_and_makes_images_of_the_full_side(variant):
 def test_each_paper_configuration_builds_as_stated(variant):
     options = GanOptions(variant=variant, size="paper", mode="paper")
     assert options.side == 256 and options.batch_size == 16 and options.betas == (0.5, 0.999)
-    assert options.chosen("learning_rate") == 2e-4
+    assert options.rate_of(0) == options.rate_of(1) == 2e-4
     assert not options.uses_changes and not options.uses_ema
     assert options.stages == ((64, 256) if variant.endswith("_stacked") else (256,))
     with torch.device("meta"):
