@@ -17,6 +17,7 @@ SUBCOMMANDS = {
     "adapt": "adapt",
     "nash": "nash",
     "nafld": "nafld",
+    "synthesise": "synthesise",
     "audit": "audit",
     "turing": "turing",
     "experiment": "experiment",

@@ -65,6 +65,11 @@ def save_weights(path: str | Path, tensors: dict[str, np.ndarray], card: dict[st
     return _digest(data)
 
 
+def digest_of_weights(weights: Weights) -> str:
+    """Hex SHA-256 of the file that :func:`save_weights` makes of these weights."""
+    return _digest(_sealed(weights.tensors, weights.card))
+
+
 def load_weights(path: str | Path, architecture: str | None = None) -> Weights:
     """Read weights after checking that they are whole, unchanged and meant for the network.
 
