@@ -31,7 +31,6 @@ from .autoencoder import (
     filled,
     latent_statistics,
     load_autoencoder,
-    own_config,
     to_images,
     to_tensor,
     trained_autoencoder,

@@ -1,7 +1,7 @@
 """The network that takes noise from latents, and how it is told what to draw.
 
-``ldm_semantic`` is a UNet2DModel whose input has the semantic map beside the noisy latents, brought to their side and to
-their number of channels; ``ldm_class`` a UNet2DConditionModel that reads an embedding of the class by cross-attention.
+``ldm_semantic`` is a UNet2DModel whose input has the semantic map beside the noisy latents, brought to their side and
+number of channels; ``ldm_class`` a UNet2DConditionModel that reads an embedding of the class by cross-attention.
 Both are diffusers'. A map of zeros and the class :data:`UNKNOWN` stand for "not told".
 
 Source: Hardy R et al., Sci Rep 2023, 10.1038/s41598-023-48062-z; Ho J & Salimans T, 2022, arXiv:2207.12598 (guidance);
