@@ -52,6 +52,7 @@ def timed(work):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", help="keeps trained weights")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="default: all")
     parser.add_argument("--images", type=int, default=64, help="drawn from each model")
     arguments = parser.parse_args()
     frames = simulate_nafld_frames(seed=SEED)
@@ -64,7 +65,7 @@ def main() -> None:
         return apply_crops(part.images, draw_crops(len(part), rng), 64)
 
     reader = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
-    reader.fit(features(seen(train)).values, train.is_fatty)
+    reader.fit(features(seen(train)).features, train.is_fatty)
     real = seen(held_out)
     figures = {
         "data": "simulated frames",
@@ -73,7 +74,8 @@ def main() -> None:
     answers = answers_of(arguments.images // 2, arguments.images - arguments.images // 2)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(arguments.folder or temporary)
-        for name, (kind, changed) in MODELS.items():
+        for name in arguments.models:
+            kind, changed = MODELS[name]
             path, row = folder / f"{name.replace(', ', '-').replace(' ', '-')}.safetensors", {}
             if path.exists():
                 weights = load_weights(path, "ldm")
@@ -97,7 +99,7 @@ def main() -> None:
 
 
 def _score(reader, features, images):
-    return reader.decision_function(features(images).values)
+    return reader.decision_function(features(images).features)
 
 
 if __name__ == "__main__":
