@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -78,6 +79,7 @@ def main() -> None:
         raise SystemExit("The generator saw held-out patients; train it on fold 1 with seed 0.")
     n = arguments.images
     is_fatty = answers_of(n - round(n * real.is_fatty.mean()), round(n * real.is_fatty.mean()))
+    generator.size = replace(generator.size, block=min(n, generator.size.block))  # No image is drawn for nothing.
     seconds, drawn = {}, {}
     for name, draw in (("plain", plain_loop), ("ours", lambda model, answers: model.sample(answers, SEED))):
         started = time.perf_counter()
