@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from liver_apps.liver.lib import nash_job, pdff_job, region_job
+from liver_apps.liver.lib import nafld_job, nash_job, pdff_job, region_job
 from liver_apps.liver.lib.activelearning.chooser import Chooser
 from liver_apps.liver.lib.activelearning.score_job import SCORED_TASKS
 from liver_apps.liver.lib.activelearning.strategies import NextCase, ScoreCases, strategies
@@ -15,12 +15,16 @@ from liver_apps.liver.lib.activelearning.unasked import UnaskedScoring
 from liver_apps.liver.lib.datastore import open_datastore, site_folder
 from liver_apps.liver.lib.failures import UnknownNameError
 from liver_apps.liver.lib.map_task import MapTask
+from liver_apps.liver.lib.nafld_task import NafldTask
 from liver_apps.liver.lib.nash_task import NashTask
 from liver_apps.liver.lib.pdff_task import PdffTask
 from liver_apps.liver.lib.published import PublishedWeights
 from liver_apps.liver.lib.region_task import RegionTask
 from liver_apps.liver.lib.settings import ServerSettings
+from liver_apps.liver.lib.trainers.augmenting import architecture_of
 from liver_apps.liver.lib.trainers.base import Trainer
+from liver_apps.liver.lib.trainers.nafld import GeneratorTrainer, NafldTrainer
+from liver_apps.liver.lib.trainers.nafld_training import GENERATORS
 from liver_apps.liver.lib.trainers.nash import NashTrainer
 from liver_apps.liver.lib.trainers.pdff import PdffTrainer
 from liver_apps.liver.lib.trainers.region import RegionTrainer
@@ -51,8 +55,10 @@ class LiverApp(MONAILabelApp):
         self.published = {
             "pdff": PublishedWeights(models / "pdff", pdff_job.ARCHITECTURE),
             "fibrotic_nash": PublishedWeights(models / "fibrotic_nash", nash_job.ARCHITECTURE),
+            "nafld": PublishedWeights(models / "nafld", nafld_job.ARCHITECTURE),
             "liver_roi": PublishedWeights(models / "liver_roi", region_job.ARCHITECTURE),
         }
+        self.published |= {kind: PublishedWeights(models / kind, architecture_of(kind)) for kind in GENERATORS}
         settings = ServerSettings.from_environment()
         self.choosers: dict[str, Chooser] = {}
         self.trainings = TrainingRunner(lambda task: self.unasked_scoring.start(task))
@@ -63,7 +69,10 @@ class LiverApp(MONAILabelApp):
             studies=studies,
             conf=conf,
             name="LiverLabel",
-            description="The liver: its fat from MRI, NASH from ultrasound, outline. Research tool, no medical device.",
+            description=(
+                "The liver: its fat from MRI, fatty liver and NASH from ultrasound, outline. Research tool, no medical "
+                "device."
+            ),
             version=__version__,
         )
 
@@ -76,6 +85,7 @@ class LiverApp(MONAILabelApp):
         return {
             "pdff": PdffTask(self.worker, self.published["pdff"].folder),
             "fibrotic_nash": NashTask(self.worker, self.published["fibrotic_nash"].folder),
+            "nafld": NafldTask(self.worker, self.published["nafld"].folder),
             "liver_roi": RegionTask(self.worker, self.published["liver_roi"].folder),
             "liver_roi_clicks": RegionTask(self.worker, self.published["liver_roi"].folder, InferType.DEEPEDIT),
         }
@@ -85,7 +95,12 @@ class LiverApp(MONAILabelApp):
         return {
             "pdff": PdffTrainer(self.trainings, self.published["pdff"], self.datastore()),
             "fibrotic_nash": NashTrainer(self.trainings, self.published["fibrotic_nash"], self.datastore()),
+            "nafld": NafldTrainer(self.trainings, self.published["nafld"], self.datastore()),
             "liver_roi": RegionTrainer(self.trainings, self.published["liver_roi"], self.datastore()),
+            **{
+                kind: GeneratorTrainer(kind, self.trainings, self.published[kind], self.datastore())
+                for kind in GENERATORS
+            },
         }
 
     def init_strategies(self) -> dict[str, NextCase]:

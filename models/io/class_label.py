@@ -109,34 +109,45 @@ def read_class_labels(path: Path | str) -> dict[str, ClassLabel]:
         UnsuitableInputError: not such a file, another version or task, an answer that is not true or false.
     """
     path = Path(path)
-    data = read_bytes(path)
+    return parse_class_labels(read_bytes(path), path.name)
+
+
+def parse_class_labels(data: bytes, name: str) -> dict[str, ClassLabel]:
+    """The answers in the bytes of such a file, by task.
+
+    Args:
+        data: The file.
+        name: What sentences call it.
+    Raises:
+        UnsuitableInputError: as :func:`read_class_labels`.
+    """
     try:
         content = json.loads(data.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnsuitableInputError(
-            f"A class label needs to be JSON; '{path.name}' cannot be read. Write it again."
+            f"A class label needs to be JSON; '{name}' cannot be read. Write it again."
         ) from error
     schema, version = (content.get("schema"), content.get("schema_version")) if isinstance(content, dict) else (0, 0)
     if schema != SCHEMA or version not in (VERSION_OF_ONE, VERSION_OF_SEVERAL) or isinstance(version, bool):
         raise UnsuitableInputError(
             f'A class label needs "schema": "{SCHEMA}" and "schema_version": {VERSION_OF_ONE} or {VERSION_OF_SEVERAL}; '
-            f"'{path.name}' has others. Update LiverLabel or write it again."
+            f"'{name}' has others. Update LiverLabel or write it again."
         )
     values = {key: value for key, value in content.items() if key not in ("schema", "schema_version")}
     if version == VERSION_OF_ONE:
-        label = _label(values, path.name)
+        label = _label(values, name)
         return {label.task: label}
-    values = checked(_Several, values, path.name)
-    check_type(values, "answers", (dict,), path.name)
+    values = checked(_Several, values, name)
+    check_type(values, "answers", (dict,), name)
     if not values["answers"]:
-        raise UnsuitableInputError(f"A class label needs an answer at least; '{path.name}' has none. Write it again.")
+        raise UnsuitableInputError(f"A class label needs an answer at least; '{name}' has none. Write it again.")
     labels = {}
     for task, answer in values["answers"].items():
         if not isinstance(answer, dict) or {"case_id", "task"} & set(answer):
             raise UnsuitableInputError(
-                f"In '{path.name}', an answer needs value, reader and source; found {answer!r}. Write it again."
+                f"In '{name}', an answer needs value, reader and source; found {answer!r}. Write it again."
             )
-        labels[task] = _label({**answer, "case_id": values["case_id"], "task": task}, path.name)
+        labels[task] = _label({**answer, "case_id": values["case_id"], "task": task}, name)
     return {task: labels[task] for task in TASKS if task in labels}
 
 

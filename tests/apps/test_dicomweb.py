@@ -129,6 +129,32 @@ def test_regions_of_an_mri_are_compared_in_one_geometry(remote, opened, tmp_path
     assert one["dice"] == [{"readers": ["anna", "ben"], "dice": 0.6}] == there.disagreements()[0]["dice"]
 
 
+def test_answers_to_two_tasks_are_joined_on_every_server_of_a_store(remote, opened, picture, tmp_path):
+    here, there = opened("a"), opened("b")
+
+    def put(store, task, value, reader):
+        told = {**json.loads(answer(value, reader)), "task": task}
+        (tmp_path / "a.label.json").write_text(json.dumps(told))
+        store.save_label(picture, str(tmp_path / "a.label.json"), "final", {})
+
+    put(here, "fibrotic_nash", True, "anna")
+    put(there, "nafld", False, "ben")  # Before it has seen the other.
+    here.refresh()
+    found = json.loads(here.label_file(picture, "final", ANSWER).read_bytes())["answers"]
+    assert {task: (one["value"], one["reader"]) for task, one in found.items()} == {
+        "fibrotic_nash": (True, "anna"),
+        "nafld": (False, "ben"),
+    }
+    put(here, "nafld", True, "anna")
+    there.refresh()
+    now = [store.label_file(picture, "final", ANSWER).read_bytes() for store in (here, there)]
+    assert now[0] == now[1] and json.loads(now[0])["answers"]["nafld"]["value"] is True
+    for store in (here, there):
+        assert [(one["task"], one["readers"]) for one in store.disagreements()] == [
+            ("nafld", {"anna": True, "ben": False})
+        ]
+
+
 def test_answers_go_over_the_store_too_and_stay_beside_a_region(remote, opened, picture, tmp_path):
     here, there = opened("a"), opened("b")
     saved(here, picture, tmp_path / "r.nii.gz", "anna")

@@ -49,6 +49,7 @@ def test_readers_that_differ_are_listed_until_they_agree(server, phantom, two_re
     assert answers == {
         "id": CASE,
         "kind": "answer",
+        "task": "fibrotic_nash",
         "is_labelled": True,
         "readers": {"anna": True, "ben": False},
     }

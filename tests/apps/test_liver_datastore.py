@@ -61,7 +61,13 @@ def test_an_answer_that_came_by_hand_is_kept_when_another_reader_answers(folder,
     store = opened()
     sent(store, "one", answer(False, "ben"), ".label.json")
     assert store.disagreements() == [
-        {"id": "one", "kind": "answer", "is_labelled": True, "readers": {"anna": True, "ben": False}}
+        {
+            "id": "one",
+            "kind": "answer",
+            "task": "fibrotic_nash",
+            "is_labelled": True,
+            "readers": {"anna": True, "ben": False},
+        }
     ]
 
 
@@ -181,13 +187,13 @@ def test_damage_is_found_without_the_index_too(folder, opened, sent):
 
 
 def test_training_learns_from_no_damaged_answer(folder, opened, sent):
-    from liver_apps.liver.lib.trainers.nash_training import labelled_subjects
+    from liver_apps.liver.lib.trainers.answered_cases import read_answered
 
     (folder / "four.case.json").write_text("{}")
     sent(opened(), "four", answer(True, "anna"), ".label.json")
     damaged(folder / "labels" / "final" / "four.label.json")
     with pytest.raises(UnsuitableInputError, match="The answer of 'four' under the tag 'final' .* is damaged"):
-        labelled_subjects((folder / "four.case.json",), True, lambda _: None)
+        read_answered(folder / "four.case.json", "fibrotic_nash", "is_fibrotic_nash")
 
 
 def test_a_file_removed_by_hand_stays_reported_until_it_is_back(folder, opened, sent):

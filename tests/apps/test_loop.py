@@ -123,7 +123,7 @@ def test_stock_clients_are_told_the_next_case_and_the_types(server):
 @pytest.mark.parametrize(
     ("path", "status", "sentence"),
     [
-        ("/liver/next/none", 404, "liver_roi, fibrotic_nash, pdff"),
+        ("/liver/next/none", 404, "liver_roi, fibrotic_nash, nafld, pdff"),
         ("/liver/next/liver_roi?strategy=best", 422, "The strategy needs to be one of"),
     ],
 )

@@ -150,7 +150,7 @@ def test_an_mri_task_refuses_an_ultrasound_case(server):
 def test_training_learns_from_answers_and_the_next_infer_says_which_weights(server):
     started = server.call("POST", TRAIN, {"epochs": 1, "device": "cpu"})
     assert started.status == 200, started.body
-    state = _ended(server)
+    state = ended(server)
     assert state["state"] == "done", state["message"]
     result = state["result"]
     assert result["n_cases"] == N_RATS and result["n_held_out_subjects"] >= 4 and result["is_simulated"]
@@ -161,7 +161,7 @@ def test_training_learns_from_answers_and_the_next_infer_says_which_weights(serv
 
 def test_too_few_answers_are_refused(server):
     server.call("POST", TRAIN, {"epochs": 1, "cases": [CASE, "simulated-rat-0002"], "resume": False})
-    state = _ended(server)
+    state = ended(server)
     assert state["state"] == "failed" and "Add patients" in state["message"]
 
 
@@ -170,7 +170,7 @@ def test_a_named_case_without_an_answer_is_refused(server):
     class_label_path(server.studies, "simulated-rat-0003").unlink()
     cases = [f"simulated-rat-{k:04d}" for k in range(1, 13)]
     server.call("POST", TRAIN, {"epochs": 1, "cases": cases, "resume": False})
-    state = _ended(server)
+    state = ended(server)
     assert state["state"] == "failed" and "has no label under the tag final" in state["message"]
 
 
@@ -179,19 +179,20 @@ def test_answers_of_one_class_are_refused(server):
     answers = {path: json.loads(path.read_text()) for path in (server.studies / "labels/final").glob("*.label.json")}
     healthy = [content["case_id"] for content in answers.values() if content["value"] is False]
     server.call("POST", TRAIN, {"epochs": 1, "cases": healthy, "validation_fraction": 0.5, "resume": False})
-    state = _ended(server)
+    state = ended(server)
     found = re.search(r"both classes; found 0 with fibrotic NASH of (\d+)", state["message"])
     assert state["state"] == "failed" and found and int(found[1]) >= 4
 
 
 def test_an_outline_is_not_trained_before_one_was_drawn(server):
     server.call("POST", "/liver/train/liver_roi", {"epochs": 1})
-    state = _ended(server, "/liver/train/liver_roi")
+    state = ended(server, "/liver/train/liver_roi")
     assert state["state"] == "failed" and "has none under the tag final" in state["message"]
     assert state["message"].endswith("Outline the liver in some.") and state["published"]["version"] == 0
 
 
-def _ended(server, route=TRAIN, limit_s=240):
+def ended(server, route=TRAIN, limit_s=240):
+    """The state after the end of what runs."""
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
         state = server.call("GET", route).json()

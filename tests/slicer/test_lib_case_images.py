@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from faulty_server import FaultyServer, sends, sends_json
 from LiverLabelLib.case_images import CaseImages, ColourScale, read_case_images
+from LiverLabelLib.class_answers import read_class_answer
 from LiverLabelLib.client import LiverLabelClient
 from LiverLabelLib.errors import RefusedError, UnusableReplyError
 from LiverLabelLib.multipart import Form, FormFile, Part, parse_parts
@@ -206,13 +207,15 @@ def test_a_stored_answer_is_read_back_or_is_none_or_refused():
             content = class_label_bytes("c1", "fibrotic_nash", value)
             server.answers["GET", "/datastore/label"] = sends(content, "application/json")
             assert client.class_answer("c1") is value and client.class_answer("c1", "second") is None
-        assert server.seen[-2][1].endswith("label?label=c1&tag=final&kind=answer")
+            assert client.class_answer("c1", task="nafld") is None
+        assert server.seen[-1][1].endswith("label?label=c1&tag=final&kind=answer")
         told = json.loads(content)
         for changes, words in (
             ({"value": "yes"}, "'value' as true or false"),
             ({"value": None}, "found null"),
             ({"case_id": "c2"}, "on the case 'c2'"),
-            ({"schema_version": 2}, "of version 2"),
+            ({"schema_version": 2}, "needs 'answers'"),
+            ({"schema_version": 3}, "of version 3"),
         ):
             server.answers["GET", "/datastore/label"] = sends_json(told | changes)
             with pytest.raises(UnusableReplyError, match=words):
@@ -220,3 +223,14 @@ def test_a_stored_answer_is_read_back_or_is_none_or_refused():
         server.answers["GET", "/datastore/label"] = sends(write_nifti(Volume(np.ones((2, 2, 2)), np.eye(4))), "x/y")
         with pytest.raises(UnusableReplyError, match="needs to be JSON"):
             client.class_answer("c1")
+
+
+def test_of_several_answers_in_a_file_the_one_asked_for_is_read():
+    answers = {"fibrotic_nash": {"value": False, "reader": "anna", "source": ""}, "nafld": {"value": True}}
+    told = {"schema": "liverlabel.class_label", "schema_version": 2, "case_id": "c1", "answers": answers}
+    content = json.dumps(told).encode()
+    assert read_class_answer(content, "c1", "fibrotic_nash") is False and read_class_answer(content, "c1", "nafld")
+    assert read_class_answer(content, "c1", "grade") is None
+    broken = json.dumps(told | {"answers": {"nafld": {"value": 1}}}).encode()
+    with pytest.raises(UnusableReplyError, match="answer to nafld needs 'value' as true or false"):
+        read_class_answer(broken, "c1", "nafld")

@@ -69,11 +69,15 @@ def test_the_golden_answers_and_lists_are_read():
     assert nash.probability == 0.001326 and nash.conformal_answers == (False,) and not nash.is_fibrotic_nash
     assert nash.contributions["tg_mmol_per_l"] == -1.595 and nash.units == {"grad_cam": "share"}
     assert nash.trained_on == "simulated subjects only: 98 patients to learn from, 33 to stop and calibrate"
+    nafld = read_answer("nafld", parts_of("nafld.reply.json"), {})
+    assert nafld.is_fatty and nafld.probability_low <= nafld.probability and nafld.is_calibrated
+    assert [name for name, _ in nafld.frames] == ["place_1", "place_2"] and "simulated" in nafld.trained_on
+    assert list(nafld.maps) == ["nafld_grad_cam", "nafld_gradient_shap"]
     region = read_answer("liver_roi", parts_of("liver_roi.reply.json"), {})
     told = golden("liver_roi.reply.json")["parts"][0]["json"]["result"]
     assert (region.quality, region.n_pixels, region.volume_ml) == (told["quality"], told["n_pixels"], None)
     tasks = protocol.read_tasks(golden("tasks.reply.json"))
-    assert tasks[0].unit_of("field_map_hz") == "Hz" and len(tasks) == 4
+    assert tasks[0].unit_of("field_map_hz") == "Hz" and len(tasks) == 5
     assert protocol.read_next(golden("liver_roi.next.reply.json")).id == "simulated-rat-0024"
 
 

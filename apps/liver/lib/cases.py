@@ -10,10 +10,11 @@ from liver_models.io.case import CASE_SUFFIX
 from liver_models.mri.maps import VOLUME_FIELDS
 
 from .datastore import LiverDatastore
+from .nafld_job import MAPS
 from .nash_job import GRAD_CAM
 from .region_job import MEASUREMENT_ROIS, REGION
 
-MAP_NAMES = (*VOLUME_FIELDS, GRAD_CAM, REGION, MEASUREMENT_ROIS)
+MAP_NAMES = (*VOLUME_FIELDS, GRAD_CAM, *MAPS, REGION, MEASUREMENT_ROIS)
 """Tags under which results lie; every other one holds a reader's label."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from monailabel.interfaces.datastore import Datastore
 
+from .answers import tasks_answered
 from .failures import UnknownNameError
 from .index import Index
 from .layout import ANSWER, IMAGES, KINDS, LABELS, READER_LABELS, REGION, Entry, Layout, digest
@@ -142,12 +143,24 @@ class Catalogue(Datastore):
         query = "SELECT image FROM images WHERE image NOT IN (SELECT image FROM labels WHERE tag = ?) ORDER BY image"
         return [row[0] for row in self._rows(query, plain(label_tag or FINAL))]
 
-    def labelled_with(self, kind: str, tag: str = FINAL) -> list[str]:
-        """Ids of the images with a label of a kind, "region" or "answer", in the order of saving."""
+    def labelled_with(self, kind: str, tag: str = FINAL, task: str | None = None) -> list[str]:
+        """Ids of the images with a label of a kind, "region" or "answer", in the order of saving.
+
+        Args:
+            kind: Of the labels.
+            tag: Under which they lie.
+            task: Only images with an answer to it; a file that does not say what it answers counts.
+        """
         query = (
-            "SELECT image FROM labels WHERE kind = ? AND tag = ? AND image IN (SELECT image FROM images) ORDER BY ts"
+            "SELECT image, ext, mtime_ns, size FROM labels WHERE kind = ? AND tag = ? AND image IN (SELECT image FROM "
+            "images) ORDER BY ts"
         )
-        return [row[0] for row in self._rows(query, kind, tag)]
+        folder, found = self._layout.folder(LABELS, tag), []
+        for image, ext, *stamp in self._rows(query, kind, tag):
+            tasks = None if task is None else tasks_answered(folder / f"{image}{ext}", *stamp)
+            if tasks is None or task in tasks:
+                found.append(image)
+        return found
 
     def datalist(self, full_path: bool = True) -> list[dict[str, Any]]:
         """Image and label of each case labelled under ``final``."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from liver_models.io.regions import REGION_SUFFIXES
 from monailabel.config import settings
 from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoundException
 
+from .answers import beside_others
 from .catalogue import FINAL, Catalogue, plain
 from .failures import UnknownNameError
-from .index import INDEX_NAME, Index
+from .index import INDEX_NAME, KEYS, Index
 from .layout import (
+    ANSWER,
     FORMER_FOLDER,
     IMAGE_SUFFIXES,
     IMAGES,
@@ -184,6 +187,8 @@ class LiverDatastore(Catalogue):
     def save_label(self, image_id: str, label_filename: str, label_tag: str, label_info: dict[str, Any]) -> str:
         """Store a region or an answer, whole or not at all; one of the other kind under the same tag stays.
 
+        So do answers to other tasks.
+
         Raises:
             UnknownNameError: there is no such image.
             UnsuitableInputError: a file of another kind, a region under ``final`` that is empty or does not fit its
@@ -198,7 +203,10 @@ class LiverDatastore(Catalogue):
         if named["tag"] == FINAL and suffix in REGION_SUFFIXES:
             self._refuse_unfit(image_id, Path(label_filename))
         tables = (READER_LABELS, LABELS) if reader else (LABELS,)
-        self._store.write([plan(table, content, info, **named) for table in tables], lambda: self._known(image_id))
+        # Two answers to two tasks that come at once are both kept.
+        with self._index.lock if named["kind"] == ANSWER else nullcontext():
+            planned = [plan(table, self._with_others(table, content, named), info, **named) for table in tables]
+            self._store.write(planned, lambda: self._known(image_id))
         return image_id
 
     def remove_label(self, label_id: str, label_tag: str, kind: str | None = None) -> None:
@@ -263,6 +271,19 @@ class LiverDatastore(Catalogue):
     def set_description(self, description: str) -> None:
         """Describe the data set."""
         self._tell(description=description)
+
+    def _with_others(self, table: str, content: bytes, named: Mapping[str, str]) -> bytes:
+        """What to store of a label: an answer is joined with those to other tasks that are there and not damaged."""
+        if named["kind"] != ANSWER:
+            return content
+        keys = {key: named[key] for key in KEYS[table]}
+        try:
+            for entry in self._index.entries(table, **keys):
+                path = self._layout.file(table, self._checked(table, entry))
+                return beside_others(content, path.read_bytes())
+        except (UnsuitableInputError, OSError):
+            pass
+        return content
 
     def _refuse_unfit(self, image_id: str, region: Path) -> None:
         with self._index.lock:

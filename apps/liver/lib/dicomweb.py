@@ -158,7 +158,9 @@ class DicomWebDatastore(WatchedStore):
         text = path.read_bytes() if suffix == ANSWER_SUFFIX else b"{}"
         note = self._note(image_id, kind_of(suffix), plain(label_tag), reader_of(info, text))
         if suffix == ANSWER_SUFFIX:
-            dataset = text_object(case, _json_text(text), note)
+            # The last object of a case is all that other servers know of its answers.
+            named = {"image": image_id, "tag": note.tag, "kind": note.what}
+            dataset = text_object(case, _json_text(self._with_others(LABELS, text, named)), note)
         else:
             dataset = region_object(case, path, note, _segment_names(info))
         with self._delivered(dataset):

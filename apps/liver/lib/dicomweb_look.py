@@ -14,6 +14,7 @@ from liver_models.errors import UnsuitableInputError
 from liver_models.io.case import manifest_path
 from liver_models.io.dicom_label import DESCRIPTION_START, MODALITIES, REOPENED, StoredObject, described, read_object
 
+from .answers import answers_of
 from .datastore import LiverDatastore
 from .dicomweb_client import RemoteSeries, StoreClient
 from .dicomweb_journal import Journal, RemoteCase
@@ -160,8 +161,14 @@ class WatchedStore(LiverDatastore):
         if note.reader and not self._journal.has_later_of_reader(image, note, kind):
             tables.insert(0, READER_LABELS)
         info = {"reader": note.reader} if note.reader else {}
-        planned = [plan(table, stored.content, info, stored_at_s=note.time_s, **named) for table in tables]
-        self._store.write(planned, lambda: self._known(image))
+        with self._index.lock:
+            planned = []
+            for table in tables:
+                of_all = kind != ANSWER or table == LABELS
+                content = stored.content if of_all else answers_of(stored.content, note.reader)
+                content = self._with_others(table, content, named)
+                planned.append(plan(table, content, info, stored_at_s=note.time_s, **named))
+            self._store.write(planned, lambda: self._known(image))
         self._journal.add(one.uid, image, note, (kind,), is_mark=False)
 
     def _forget_reader(self, image: str, removed: StoredObject) -> None:

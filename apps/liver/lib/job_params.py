@@ -20,3 +20,17 @@ def refuse_unknown(task: str, params: Mapping[str, Any], known: tuple[str, ...])
             f"The task {task} knows the parameters {', '.join(known)}; found {', '.join(unknown)[:200]}. Rename or "
             "remove."
         )
+
+
+def threshold_in(params: Mapping[str, Any]) -> float:
+    """The probability from which a classifier says yes: ``threshold``, else 0.5; its range is the method's to check.
+
+    Raises:
+        UnsuitableInputError: no number.
+    """
+    threshold = params.get("threshold", 0.5)
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+        raise UnsuitableInputError(
+            f"The threshold needs to be a number between 0 and 1; found {str(threshold)[:40]!r}."
+        )
+    return float(threshold)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from liver_models.errors import UnsuitableInputError
 
+from .job_params import refuse_unknown, threshold_in
 from .published import PublishedWeights
-from .job_params import refuse_unknown
 
 if TYPE_CHECKING:
     from liver_models.ultrasound.subject import UltrasoundSubject
@@ -53,11 +53,7 @@ def predict_nash(
     from liver_models.ultrasound.reading import read_subject
 
     refuse_unknown("fibrotic_nash", params, KNOWN_PARAMS)
-    threshold = params.get("threshold", 0.5)
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
-        raise UnsuitableInputError(
-            f"The threshold needs to be a number between 0 and 1; found {str(threshold)[:40]!r}."
-        )
+    threshold = threshold_in(params)
     progress(0, 3)
     subject = read_subject(source)
     subject = with_clinical(subject, params.get("clinical", {}))
@@ -65,7 +61,7 @@ def predict_nash(
         subject = with_region(subject, roi)
     progress(1, 3)
     model = FusionModel(PublishedWeights(weights_folder, ARCHITECTURE).load())
-    answer = predict(subject, model, threshold=float(threshold))
+    answer = predict(subject, model, threshold=threshold)
     progress(2, 3)
     if answer.grad_cam is not None:
         write_volume(folder / f"{GRAD_CAM}.nii.gz", answer.grad_cam.T[:, :, None], PICTURE_AFFINE)

@@ -13,6 +13,7 @@ from liver_models.errors import UnsuitableInputError
 from liver_models.io.files import read_bytes
 from liver_models.learning.overlap import dice
 
+from .answers import answers_in
 from .index import Index
 from .layout import ANSWER, LABELS, READER_LABELS, Entry, Layout
 
@@ -30,9 +31,9 @@ def disagreements(index: Index, layout: Layout, checked: Checked, tag: str) -> l
         checked: The entry of a table after its file was compared with its digest.
         tag: Under which the labels lie.
     Returns:
-        ``id``, ``kind``, ``is_labelled`` (False after the case was reopened), and for answers ``readers`` (name ->
-        answer), for regions ``readers`` (names) and ``dice`` (of each pair). ``unreadable`` names readers whose file
-        cannot be used, and why.
+        ``id``, ``kind``, ``is_labelled`` (False after the case was reopened), and for answers ``task`` and ``readers``
+        (name -> answer), each task by itself, for regions ``readers`` (names) and ``dice`` (of each pair).
+        ``unreadable`` names readers whose file cannot be used, and why.
     """
     with index.lock:
         images = {row[0] for row in index.read("SELECT image FROM images")}
@@ -54,7 +55,7 @@ def disagreements(index: Index, layout: Layout, checked: Checked, tag: str) -> l
         if len(stored) < 2:
             continue
         compare = _answers if kind == ANSWER else _regions
-        if (found := compare(index, layout, checked, stored)) is not None:
+        for found in compare(index, layout, checked, stored):
             listed.append({"id": image, "kind": kind, "is_labelled": (image, kind) in is_labelled, **found})
     return listed
 
@@ -76,23 +77,33 @@ def lowest_dice(one: Path, other: Path) -> float:
     return min(found, default=1.0)
 
 
-def _answers(_: Index, layout: Layout, checked: Checked, stored: list[tuple[str, Entry]]) -> dict[str, Any] | None:
-    answers, unreadable = {}, {}
+def _answers(_: Index, layout: Layout, checked: Checked, stored: list[tuple[str, Entry]]) -> list[dict[str, Any]]:
+    answers: dict[str | None, dict[str, Any]] = {}
+    unreadable = {}
     for table, entry in stored:
         try:
-            content = json.loads(read_bytes(layout.file(table, checked(table, entry))))
-            answers[entry.reader] = content["value"]
+            content = read_bytes(layout.file(table, checked(table, entry)))
+            if found := answers_in(content):
+                told = {task: one.value for task, one in found.items() if one.reader in ("", entry.reader)}
+            else:
+                told = {None: json.loads(content)["value"]}
+            for task, value in told.items():
+                answers.setdefault(task, {})[entry.reader] = value
         except UnsuitableInputError as error:
             unreadable[entry.reader] = str(error)
         except (OSError, ValueError, KeyError, TypeError):
             unreadable[entry.reader] = "An answer needs to be JSON with a 'value'; this one is not. Store it again."
-    differs = len({json.dumps(value, sort_keys=True) for value in answers.values()}) > 1
-    if not (differs or unreadable):
-        return None
-    return {"readers": answers} | ({"unreadable": unreadable} if unreadable else {})
+    if unreadable and not answers:
+        answers[None] = {}
+    listed = []
+    for task, values in answers.items():
+        differs = len({json.dumps(value, sort_keys=True) for value in values.values()}) > 1
+        if differs or unreadable:
+            listed.append({"task": task, "readers": values} | ({"unreadable": unreadable} if unreadable else {}))
+    return listed
 
 
-def _regions(index: Index, layout: Layout, checked: Checked, stored: list[tuple[str, Entry]]) -> dict[str, Any] | None:
+def _regions(index: Index, layout: Layout, checked: Checked, stored: list[tuple[str, Entry]]) -> list[dict[str, Any]]:
     usable, unreadable, pairs = [], {}, []
     for table, entry in stored:
         try:
@@ -113,6 +124,6 @@ def _regions(index: Index, layout: Layout, checked: Checked, stored: list[tuple[
             index.put_dice(one.sha256, other.sha256, overlap)
         pairs.append({"readers": [one.reader, other.reader], "dice": round(overlap, 4)})
     if not unreadable and all(pair["dice"] >= AGREEING_DICE for pair in pairs):
-        return None
+        return []
     found = {"readers": [entry.reader for _, entry in stored], "dice": pairs}
-    return found | ({"unreadable": unreadable} if unreadable else {})
+    return [found | ({"unreadable": unreadable} if unreadable else {})]

@@ -9,7 +9,12 @@ from .client import FINAL
 from .outbox import Annotation
 from .protocol import Case, Disagreement
 
-TASK_TITLES = {"liver_roi": "Liver outline", "fibrotic_nash": "Fibrotic NASH", "pdff": "Fat fraction (PDFF)"}
+TASK_TITLES = {
+    "liver_roi": "Liver outline",
+    "fibrotic_nash": "Fibrotic NASH",
+    "pdff": "Fat fraction (PDFF)",
+    "nafld": "Fatty liver (NAFLD)",
+}
 """Tasks that learn and are asked for the next case -> what they are called."""
 STRATEGIES = {
     "default": "Unknown and unlike (default)",

@@ -248,12 +248,14 @@ class LiverLabelClient:
         """The region or map stored under a tag."""
         return read_nifti(self.label(case_id, tag, call), f"{case_id}, {tag}")
 
-    def class_answer(self, case_id: str, tag: str = FINAL, call: Call = _PLAIN) -> bool | None:
-        """The answer stored under a tag, whether or not a region is beside it; None: there is none."""
+    def class_answer(
+        self, case_id: str, tag: str = FINAL, call: Call = _PLAIN, *, task: str = "fibrotic_nash"
+    ) -> bool | None:
+        """The answer to a task stored under a tag, whether or not a region is beside it; None: there is none."""
         if not any((one.tag, one.kind) == (tag, "answer") for one in self.labels(case_id, call)):
             return None
         asked = urlencode({"label": case_id, "tag": tag, "kind": "answer"})
-        return read_class_answer(self._file(f"/datastore/label?{asked}", call), case_id)
+        return read_class_answer(self._file(f"/datastore/label?{asked}", call), case_id, task)
 
     def image(self, case_id: str, call: Call = _PLAIN) -> bytearray:
         """The file of a stored image; of a case, its manifest."""

@@ -14,6 +14,8 @@ from .nifti import Volume, read_nifti
 from .protocol import OPTIONAL_NUMBER, TEXT, Fields, parse_json
 
 REPLY = "reply"
+NAFLD_MAPS = ("nafld_grad_cam", "nafld_gradient_shap")
+"""Where the first B-mode image spoke for fatty liver, and against it."""
 _MASKS = ("valid_mask", "liver_roi", "measurement_rois")
 
 
@@ -54,8 +56,8 @@ class PdffAnswer(Answer):
 
 
 @dataclass(frozen=True)
-class NashAnswer(Answer):
-    """The probability of fibrotic NASH."""
+class ClassAnswer(Answer):
+    """The probability of a yes."""
 
     probability: float = 0.0
     """0 to 1."""
@@ -65,20 +67,38 @@ class NashAnswer(Answer):
     """Upper end of the 95 % interval."""
     threshold: float = 0.5
     """From which the answer is yes."""
-    is_fibrotic_nash: bool = False
-    """What the threshold decides."""
     conformal_answers: tuple[bool, ...] = ()
     """Answers that stay possible at 90 % coverage."""
     is_abstention: bool = False
     """Not exactly one of them is possible."""
+    trained_on: str = ""
+    """What the model learnt from, in words; empty: not stated."""
+
+
+@dataclass(frozen=True)
+class NafldAnswer(ClassAnswer):
+    """The probability of fatty liver (NAFLD)."""
+
+    is_fatty: bool = False
+    """What the threshold decides."""
+    is_calibrated: bool = False
+    """Patients calibrated the model; else its probability is a network's own."""
+    frames: tuple[tuple[str, float], ...] = ()
+    """Name of each B-mode image and the probability from it alone."""
+
+
+@dataclass(frozen=True)
+class NashAnswer(ClassAnswer):
+    """The probability of fibrotic NASH."""
+
+    is_fibrotic_nash: bool = False
+    """What the threshold decides."""
     inputs_used: tuple[str, ...] = ()
     """Images and values that were there."""
     inputs_missing: tuple[str, ...] = ()
     """Images and values that were not."""
     contributions: Mapping[str, float] = field(default_factory=dict)
     """Input -> log-odds less those without it."""
-    trained_on: str = ""
-    """What the model learnt from, in words; empty: not stated."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +146,7 @@ def read_answer(task: str, parts: Sequence[Part], units: Mapping[str, str]) -> A
     kind, read, needed = {
         "pdff": (PdffAnswer, _pdff, tuple(announced)),
         "fibrotic_nash": (NashAnswer, _nash, ("grad_cam",) if result.values.get("has_grad_cam") else ()),
+        "nafld": (NafldAnswer, _nafld, NAFLD_MAPS if result.values.get("has_maps") else ()),
     }.get(task, (RegionAnswer, _region, ("liver_roi",)))
     if task == "liver_roi" and result.values.get("measurement_rois"):
         needed = (*needed, "measurement_rois")
@@ -181,22 +202,35 @@ def _pdff(result: Fields) -> dict:
     return {"method": result.take("method", TEXT), **counts, "rois": tuple(rois)}
 
 
-def _nash(result: Fields) -> dict:
+def _classified(result: Fields, decided: str) -> dict:
+    """What the answers to a yes-no question share; ``decided`` is what the threshold decides."""
     chances = {n: result.number(n, 0, 1) for n in ("probability", "probability_low", "probability_high", "threshold")}
     if not chances["probability_low"] <= chances["probability"] <= chances["probability_high"]:
         raise UnusableReplyError(
             f"The probability {chances['probability']:g} needs to lie in its interval, {chances['probability_low']:g} "
             f"to {chances['probability_high']:g}. Update the server."
         )
-    contributions = Fields.of(result.take("contributions", (dict,)), "The contributions")
     return {
         **chances,
-        **{name: result.take(name, (bool,)) for name in ("is_fibrotic_nash", "is_abstention")},
+        **{name: result.take(name, (bool,)) for name in (decided, "is_abstention")},
         "conformal_answers": tuple(result.take("conformal_answers", (list,))),
+        "trained_on": result.take("trained_on", TEXT) if "trained_on" in result.values else "",
+    }
+
+
+def _nafld(result: Fields) -> dict:
+    frames = tuple((one.take("name", TEXT), one.number("probability", 0, 1)) for one in result.objects("frames"))
+    calibrated = {"is_calibrated": result.take("is_calibrated", (bool,))}
+    return {**_classified(result, "is_fatty"), **calibrated, "frames": frames}
+
+
+def _nash(result: Fields) -> dict:
+    contributions = Fields.of(result.take("contributions", (dict,)), "The contributions")
+    return {
+        **_classified(result, "is_fibrotic_nash"),
         "inputs_used": result.texts("inputs_used"),
         "inputs_missing": result.texts("inputs_missing"),
         "contributions": {name: contributions.number(name) for name in contributions.values},
-        "trained_on": result.take("trained_on", TEXT) if "trained_on" in result.values else "",
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from liver_models.errors import UnsuitableInputError
 
 from ..datastore import LiverDatastore
+from ..layout import ANSWER
 from ..failures import ComputationError, ServerBusyError, StoreError
 from ..published import PublishedWeights
 from ..worker import Worker
@@ -142,7 +143,8 @@ class Chooser:
         )
 
     def _parts(self) -> tuple[list[str], list[str]]:
-        labelled = self._datastore.labelled_with(KIND_OF.get(self.task, "answer"))
+        kind = KIND_OF.get(self.task, ANSWER)
+        labelled = self._datastore.labelled_with(kind, task=self.task if kind == ANSWER else None)
         has = set(labelled)
         return labelled, [case_id for case_id in self._datastore.list_images() if case_id not in has]
 

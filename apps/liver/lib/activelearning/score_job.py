@@ -12,7 +12,7 @@ from liver_models.io.regions import region_path
 
 from ..published import PublishedWeights
 
-SCORED_TASKS = ("liver_roi", "fibrotic_nash", "pdff")
+SCORED_TASKS = ("liver_roi", "fibrotic_nash", "nafld", "pdff")
 """Tasks whose cases can be scored."""
 
 
@@ -24,7 +24,7 @@ def score_case(source: Path, task: str, weights_folder: Path, *, progress: Calla
         UnsuitableInputError: the case cannot be used for this task.
     """
     progress(0, 1)
-    found = {"liver_roi": _region, "fibrotic_nash": _nash, "pdff": _pdff}[task](source, weights_folder)
+    found = {"liver_roi": _region, "fibrotic_nash": _nash, "nafld": _nafld, "pdff": _pdff}[task](source, weights_folder)
     progress(1, 1)
     return found
 
@@ -49,24 +49,41 @@ def _region(source: Path, weights_folder: Path) -> dict[str, Any]:
 
 
 def _nash(source: Path, weights_folder: Path) -> dict[str, Any]:
-    import numpy as np
     from liver_models.ultrasound.fusion import FusionModel, predict
     from liver_models.ultrasound.reading import read_subject
-    from scipy.special import expit, logit
 
     from ..nash_job import ARCHITECTURE
 
     subject = read_subject(source)
     model = FusionModel(PublishedWeights(weights_folder, ARCHITECTURE).load())
     answer = predict(subject, model, with_grad_cam=False)
-    calibration = model.card["calibration"]
-    raw = logit(np.clip(answer.probability, 1e-9, 1 - 1e-9)) * calibration["temperature"]
-    members = expit(raw / np.array(calibration["bootstrap_temperatures"]))
+    features = [round(float(answer.contributions.get(name, 0.0)), 4) for name in _inputs(model)]
+    return {**_doubt(subject.patient_id, answer.probability, model.card["calibration"]), "features": features}
+
+
+def _nafld(source: Path, weights_folder: Path) -> dict[str, Any]:
+    from liver_models.ultrasound.nafld import NafldModel, predict
+    from liver_models.ultrasound.reading import read_subject
+
+    from ..nafld_job import weights_in_use
+
+    subject = read_subject(source, needs_stiffness=False)
+    model = NafldModel(weights_in_use(weights_folder))
+    answer = predict(subject, model, with_maps=False)
+    return _doubt(subject.patient_id, answer.probability, model.card["calibration"])
+
+
+def _doubt(patient_id: str, probability: float, calibration: dict[str, Any]) -> dict[str, Any]:
+    """A probability, and those that resampled calibration subjects would have given."""
+    import numpy as np
+    from scipy.special import expit, logit
+
+    raw = logit(np.clip(probability, 1e-9, 1 - 1e-9)) * calibration["temperature"]
+    members = expit(raw / np.array(calibration["bootstrap_temperatures"] or [calibration["temperature"]]))
     return {
-        "patient_id": subject.patient_id,
-        "probability": [1 - answer.probability, answer.probability],
+        "patient_id": patient_id,
+        "probability": [1 - probability, probability],
         "members": [round(float(v), 6) for v in members],
-        "features": [round(float(answer.contributions.get(name, 0.0)), 4) for name in _inputs(model)],
     }
 
 

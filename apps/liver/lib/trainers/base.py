@@ -55,6 +55,9 @@ class Trainer(TrainTask):
         extra_options: Options of this training that others do not know.
     """
 
+    used_from = "the next measurement on"
+    """When published weights are first used."""
+
     def __init__(
         self,
         name: str,
@@ -120,6 +123,7 @@ class Trainer(TrainTask):
                 is_every_case_needed=state.options["cases"] is not None,
                 options={key: value for key, value in state.options.items() if key != "cases"},
                 start=self.published.file(state.start_version),
+                models=self.published.folder.parent,
             )
             version = self.published.next_version()
             args = (self._job, job_request, self._finished, f"site-v{version}", self._folder / "lock")
@@ -207,12 +211,15 @@ class Trainer(TrainTask):
             return "failed", SENTENCES[kind], None
         if kind != "done":
             return "failed", SENTENCES["lost"], None
-        measured = "{metric_name} {metric_before:.4g} before, {metric_after:.4g} after".format(**content)
-        if not content["is_better"]:
-            message = f"The validation got no better: {measured}. Nothing was published; the weights in use stay."
+        is_better, verdict = content["is_better"], content.pop("verdict")
+        if verdict is None:
+            measured = "{metric_name} {metric_before:.4g} before, {metric_after:.4g} after".format(**content)
+            verdict = f"The validation got {'better' if is_better else 'no better'}: {measured}."
+        if not is_better:
+            message = f"{verdict} Nothing was published; the weights in use stay."
             return "done", message, without_nan({**content, "published_version": None})
         self.published.publish(self._finished, version)
-        message = f"The validation got better: {measured}. Version {version} is used from the next measurement on."
+        message = f"{verdict} Version {version} is used from {self.used_from}."
         return "done", message, without_nan({**content, "published_version": version})
 
     def _write(self) -> None:

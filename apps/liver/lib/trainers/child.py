@@ -117,13 +117,13 @@ def _trained(job: Job, request: TrainingRequest, finished: Path, version: str, l
     found = job(request, line.progress)
     facts = {
         "metric_name": found.metric_name,
-        "metric_before": float(found.metric_before),
+        "metric_before": None if found.metric_before is None else float(found.metric_before),
         "metric_after": float(found.metric_after),
         **found.facts,
     }
     if found.is_better:
         save_weights(finished, found.weights.tensors, {**found.weights.card, "version": version})
-    return {"is_better": bool(found.is_better), **facts}
+    return {"is_better": bool(found.is_better), "verdict": found.verdict, **facts}
 
 
 class _Line:

@@ -29,6 +29,8 @@ class TrainingRequest:
     """Settings of the method."""
     start: Path | None = None
     """Published weights to start from; None: those that come with the package."""
+    models: Path | None = None
+    """Where the weights of every task of this site are published, each in a folder named as the task."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,16 @@ class Trained:
     """The trained network."""
     metric_name: str
     """What was measured on the cases kept for validation."""
-    metric_before: float
-    """The metric of the weights that were started from."""
+    metric_before: float | None
+    """The metric of the weights in use; None: there were none to compare with."""
     metric_after: float
     """The metric of the trained weights."""
     is_better: bool
     """Whether they are to be used."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the reply says besides, JSON-ready."""
+    verdict: str | None = None
+    """Why they are to be used or not, a sentence; None: the metric alone says it."""
 
 
 Job = Callable[[TrainingRequest, Progress], Trained]

@@ -12,9 +12,9 @@ from liver_models.learning.device import choose_device
 
 from ..guards import check_name
 
-FIXED = ("epochs", "seed", "validation_fraction", "cases")
+FIXED = ("epochs", "seed", "validation_fraction", "cases", "steps", "augment", "mixing_rate", "generator_steps")
 """What a training that goes on has to keep: another split would show it its validation cases."""
-EXTRA = ("processes", "from_scratch")
+EXTRA = ("processes", "from_scratch", "steps", "augment", "mixing_rate", "generator_steps")
 """Options that only some trainings know."""
 Settle = Callable[[dict[str, Any]], dict[str, Any]]
 """Takes the settings that were asked for, gives all of the method's; refuses what the method cannot use."""
@@ -40,6 +40,14 @@ class TrainOptions:
     """Processes that share each batch: one a GPU, or several on the CPU."""
     from_scratch: bool | None = None
     """Begin from nothing rather than from the weights in use."""
+    steps: int | None = None
+    """Steps of the training, instead of epochs."""
+    augment: str | None = None
+    """What is mixed into the real images."""
+    mixing_rate: float | None = None
+    """Images mixed in for each real one."""
+    generator_steps: int | None = None
+    """Steps of the training of the generator of those images, where one is trained."""
     resume: bool = True
     """Go on from the checkpoint of a run that did not finish, if there is one."""
 
@@ -86,12 +94,14 @@ class TrainOptions:
         cases = found.pop("cases", None)
         found = {**settle(found), "cases": None if cases is None else list(cases)}
         choose_device(found.get("device") or "auto")
-        for key in FIXED if former is not None else ():
-            if found.get(key) != former.get(key):
-                raise UnsuitableInputError(
-                    f"A training that goes on keeps its {', '.join(FIXED)}; {key} was {str(former.get(key))[:80]} and "
-                    f'is now {str(found.get(key))[:80]}. Leave it out, or send "resume": false to begin anew.'
-                )
+        if former is not None:
+            kept = [key for key in FIXED if key in found]
+            for key in kept:
+                if found[key] != former.get(key):
+                    raise UnsuitableInputError(
+                        f"A training that goes on keeps its {', '.join(kept)}; {key} was {str(former.get(key))[:80]} "
+                        f'and is now {str(found[key])[:80]}. Leave it out, or send "resume": false to begin anew.'
+                    )
         return found
 
 
@@ -112,6 +122,10 @@ _KINDS = {
     "cases": ("a list of case ids, one at least", lambda value: isinstance(value, list | tuple) and len(value) > 0),
     "processes": ("a whole number", _is_whole),
     "from_scratch": ("true or false", lambda value: isinstance(value, bool)),
+    "steps": ("a whole number", _is_whole),
+    "augment": ("text such as none", lambda value: isinstance(value, str)),
+    "mixing_rate": ("a number", _is_number),
+    "generator_steps": ("a whole number", _is_whole),
     "resume": ("true or false", lambda value: isinstance(value, bool)),
 }
 """Option -> what it needs to be, and whether a value is that."""

@@ -6,7 +6,6 @@ from ..datastore import LiverDatastore
 from ..published import PublishedWeights
 from . import region_training
 from .base import Trainer
-from .options import EXTRA
 from .runner import TrainingRunner
 
 CONFIG = {"epochs": 40, "device": ["auto", "cpu", "cuda"], "from_scratch": False, "processes": 1, "resume": True}
@@ -26,5 +25,5 @@ class RegionTrainer(Trainer):
             runner,
             published,
             datastore,
-            extra_options=EXTRA,
+            extra_options=("processes", "from_scratch"),
         )
