@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from . import experiment_synthesis
+
 HELP = "compare methods: tables and figures of a whole experiment"
 
 
@@ -60,11 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     nash.add_argument("--epochs", type=int, help="most epochs of each training (default: the model's)")
     nash.add_argument("--seed", type=int, default=0, help="of folds and training (default: %(default)d)")
     nash.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
+    experiment_synthesis.add_arguments(experiments)
 
 
 def run(args: argparse.Namespace) -> int:
     """Compute what is missing, write the results, print the main table."""
-    return _run_nash(args) if args.experiment == "nash" else _run_pdff(args)
+    runs = {"pdff": _run_pdff, "nash": _run_nash, "nafld": experiment_synthesis.run_nafld}
+    return {**runs, "gan": experiment_synthesis.run_gan}[args.experiment](args)
 
 
 def _run_pdff(args: argparse.Namespace) -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UnsuitableInputError
+from ..learning.processes import die_with
 from ..learning.training_progress import TrainingProgress
 from .region_options import RegionOptions
 
@@ -29,7 +28,6 @@ PATIENCE_S = 600
 """Longest a process waits for the others, seconds."""
 PREFIX, LAUNCHER = "processes-", "launcher.pid"
 """How the folder that the processes share is named, and the file in it that names torchrun's process."""
-_PR_SET_PDEATHSIG = 1
 
 
 def train_in_processes(
@@ -97,14 +95,6 @@ def train_in_processes(
         with np.load(place / "best.npz") as found:
             best = {name: found[name] for name in found.files}
         return best, json.loads((place / "curve.json").read_text())
-
-
-def die_with(parent: int) -> None:
-    """Have the system end this process when its parent ends, however that happens, and if it has ended; Linux only."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
 
 
 def _begin(place: Path, parent: int) -> None:
