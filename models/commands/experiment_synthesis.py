@@ -28,8 +28,7 @@ def add_arguments(experiments) -> None:
     nafld.add_argument(
         "--rates",
         metavar="R,R,…",
-        help="mixed-in images for each real one, for all data (default: 0 and 1.5, and 0.5 for the first generator; "
-        "paper: 0,0.5,1,1.5,2)",
+        help="mixed-in images for each real one (default: 0,1.5; paper: 0,0.5,1,1.5,2)",
     )
     nafld.add_argument(
         "--models",

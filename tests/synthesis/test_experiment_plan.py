@@ -67,7 +67,6 @@ def test_the_default_configuration_leaves_out_what_needs_imagenet_and_says_so():
     assert {(arm.data, arm.rate) for arm in arms} == {
         ("none", 0.0),
         *((data, 1.5) for data in DATA[1:]),
-        ("ldm_semantic", 0.5),
     }
 
 

@@ -56,7 +56,6 @@ SMALL_GENERATOR = {"stacked_gan": {"steps": 500}}
 SMALL_SAMPLER = {"ldm_semantic": {"steps": 10}, "ldm_class": {"steps": 10}}
 """Of how images are drawn: a third of the steps, at a kernel distance inside the interval of all of them."""
 _RATES = {"small": (0.0, MAIN_RATE), "paper": (0.0, 0.5, 1.0, MAIN_RATE, 2.0)}
-_CURVE_RATES = {"small": (0.5,), "paper": ()}
 _SEEDS = {"small": 2, "paper": 25}
 _VARIANTS = {"small": VARIANTS[:1], "paper": VARIANTS}
 _MODELS = {"small": MODELS[:1], "paper": PAPER_MODELS}
@@ -75,7 +74,7 @@ class NafldExperimentOptions:
     data: tuple[str, ...] = DATA
     """Of :data:`DATA`; real only is always among them."""
     rates: tuple[float, ...] | None = None
-    """Mixing rates of every data; None: 0 and 1.5, with 0.5 for the first generator; all five in the size "paper"."""
+    """Mixing rates of every data; None: 0 and 1.5, or all five in the size "paper"."""
     models: tuple[str, ...] | None = None
     """Of :data:`MODELS`; None: small, or the paper's. The first is trained in every way, the others on real images
     and with the first generator at the main rate."""
@@ -145,7 +144,7 @@ class NafldExperimentOptions:
 
     @property
     def leading(self) -> str | None:
-        """The data that further models and further rates are tried with: the first generator, else geometric."""
+        """The data that further models are tried with: the first generator, else geometric."""
         mixed = [one for one in (*KINDS, GEOMETRIC) if one in self.data]
         return mixed[0] if mixed else None
 
@@ -177,11 +176,6 @@ class NafldExperimentOptions:
     def all_rates(self) -> tuple[float, ...]:
         """Rates at which every data is mixed in, increasing."""
         return tuple(sorted({0.0, *(self.rates if self.rates is not None else _RATES[self.size])}))
-
-    @property
-    def curve_rates(self) -> tuple[float, ...]:
-        """Rates at which only the leading data is."""
-        return _CURVE_RATES[self.size] if self.rates is None else ()
 
 
 @dataclass(frozen=True)
@@ -217,8 +211,7 @@ def arms_of(options: NafldExperimentOptions) -> dict[Arm, tuple[int, ...]]:
         seeds = options.all_seeds[:OVERSAMPLED_SEEDS] if variant == "oversampled" else options.all_seeds
         found[Arm(REAL, 0.0, first, variant)] = seeds
         for data in mixed:
-            more = options.curve_rates if data == options.leading and variant == options.all_variants[0] else ()
-            for rate in sorted({*options.all_rates, *more} - {0.0}):
+            for rate in sorted({*options.all_rates} - {0.0}):
                 found[Arm(data, rate, first, variant)] = seeds
     for model in others:
         found[Arm(REAL, 0.0, model, options.all_variants[0])] = options.all_seeds
