@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from common import show
 from rich.console import Console
@@ -31,23 +32,31 @@ CHANGES = {
 def main():
     """Print the figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder of the experiments; new, or one to continue")
+    parser.add_argument("--out", type=Path, help="folder of the experiments, to continue; default: none is kept")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--changes", nargs="+", choices=tuple(CHANGES), default=tuple(CHANGES))
     arguments = parser.parse_args()
+    if arguments.out:
+        show(QUESTION, _found(arguments, arguments.out))
+    else:
+        with TemporaryDirectory() as folder:
+            show(QUESTION, _found(arguments, folder))
+
+
+def _found(arguments, folder):
     console, found = Console(stderr=True), {}
     for name in arguments.changes:
         with console.status(name) as status:
             document = run_experiment(
                 "nafld",
-                arguments.out,
+                folder,
                 NafldExperimentOptions(**CHANGES[name]),
                 workers=arguments.workers,
                 progress=lambda done, total, name=name: status.update(f"{name}: {done}/{total}"),
             )
         found[name] = {table: rows_of(document, table) for table in ("table1_auc", "table2_gain")}
     gains = [row for tables in found.values() for row in tables["table2_gain"]]
-    show(QUESTION, {"data": "simulated patients", "found": found, "must_reach": _verdict(gains)})
+    return {"data": "simulated patients", "found": found, "must_reach": _verdict(gains)}
 
 
 def _verdict(gains):
