@@ -21,7 +21,6 @@ from liver_apps.liver.lib.pdff_task import PdffTask
 from liver_apps.liver.lib.published import PublishedWeights
 from liver_apps.liver.lib.region_task import RegionTask
 from liver_apps.liver.lib.settings import ServerSettings
-from liver_apps.liver.lib.trainers.augmenting import architecture_of
 from liver_apps.liver.lib.trainers.base import Trainer
 from liver_apps.liver.lib.trainers.nafld import GeneratorTrainer, NafldTrainer
 from liver_apps.liver.lib.trainers.nafld_training import GENERATORS
@@ -31,6 +30,7 @@ from liver_apps.liver.lib.trainers.region import RegionTrainer
 from liver_apps.liver.lib.trainers.runner import TrainingRunner
 from liver_apps.liver.lib.worker import Worker
 from liver_models import __version__
+from liver_models.synthesis.augmentation import architecture_of
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
 from monailabel.interfaces.tasks.infer_v2 import InferType

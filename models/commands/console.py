@@ -9,15 +9,17 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar(title: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error while the block runs; gives a function (done, total).
+def progress_bar(title: str, *, shown: bool = True) -> Iterator[Callable[..., None]]:
+    """A progress bar on standard error while the block runs; gives a function (done, total, title of the stage).
+
+    The third may be left out: the bar keeps its title.
 
     Args:
         title: What is being done.
         shown: False gives a function that does nothing; so does a standard error that is no terminal.
     """
     if not shown or not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda done, total, stage=None: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,7 +27,9 @@ def progress_bar(title: str, *, shown: bool = True) -> Iterator[Callable[[int, i
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        yield lambda done, total, stage=None: progress.update(
+            task, completed=done, total=total, description=stage or title
+        )
 
 
 def called(conformal_answers: tuple[bool, ...]) -> str:

@@ -32,7 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     learn.add_argument("--mode", default="default", help="default, or paper: nobody calibrates (default: %(default)s)")
     learn.add_argument("--size", default="small", help="small: 64 x 64; paper: 256 x 256 (default: %(default)s)")
-    learn.add_argument("--augment", default="none", help="none, or geometric: crops and turns are mixed in")
+    learn.add_argument(
+        "--augment",
+        default="none",
+        help="none; geometric: crops and turns are mixed in; or images of ldm_semantic, ldm_class or stacked_gan, "
+        "trained first on the patients that are learnt from",
+    )
+    learn.add_argument("--generator", metavar="FILE", help="one of this kind to draw from instead of training it")
+    learn.add_argument("--generator-steps", type=int, metavar="N", help="of its training (default: the size's)")
     learn.add_argument(
         "--synthetic", metavar="DIR", action="append", default=[], help="set of synthetic images to mix in; may repeat"
     )
@@ -45,7 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     learn.add_argument("--steps", type=int, help="of the training (default: the size's)")
     learn.add_argument("--seed", type=int, default=0, help="of split, start and draws (default: %(default)d)")
     learn.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
-    learn.add_argument("--max-minutes", type=float, help="stop after so long; the same command goes on")
+    learn.add_argument(
+        "--max-minutes",
+        type=float,
+        help="stop each of the stages, making images and training, after so long; the same command goes on",
+    )
     learn.add_argument("--imagenet", metavar="FILE", help="ImageNet weights in torchvision's format, path or https")
     learn.add_argument("--imagenet-sha256", metavar="HEX", help="their SHA-256")
     learn.add_argument("--freeze", help="none, partial (the paper's) or all; needs ImageNet weights")
@@ -100,7 +111,6 @@ def _train(args: argparse.Namespace) -> int:
     from ..errors import UnsuitableInputError
     from ..ultrasound.frames import frames_of
     from ..ultrasound.nafld_mixing import read_synthetic
-    from ..ultrasound.nafld_options import NafldOptions
     from ..ultrasound.nafld_training import train_nafld
     from ..ultrasound.reading import read_cohort
     from ..weights import SUFFIX, save_weights
@@ -109,14 +119,49 @@ def _train(args: argparse.Namespace) -> int:
     out = Path(args.out)
     if out.suffix != SUFFIX:
         raise UnsuitableInputError(f"The weights need a name that ends in {SUFFIX}; found {out.name!r}. Rename them.")
+    options, draw = _options(args), _drawing(args)
+    mixed = {}
+    if args.synthetic:
+        mixed["synthetic"], mixed["seen_patients"] = read_synthetic(args.synthetic)
+    cohort = read_cohort(args.cases, needs_stiffness=False)
+    labelled = [k for k, source in enumerate(cohort.sources) if source.is_fatty is not None]
+    frames = frames_of((cohort[k] for k in labelled), args.size)
+    folder, note = out.with_suffix(".work"), None
+    with progress_bar("Training") as shown:
+
+        def told(report):
+            shown(report.epoch, report.n_epochs, report.stage.capitalize())
+
+        if draw is not None:
+            drawn = draw(frames, options, folder, progress=told)
+            mixed, note = {"synthetic": drawn.images, "seen_patients": drawn.seen_patients}, dict(drawn.note)
+        weights = train_nafld(frames, options, folder=folder, progress=told, **mixed)
+    if note is not None:
+        weights.card["generator"] = note
+    save_weights(out, weights.tensors, weights.card)
+    print(f"trained on {weights.card['trained_on']}")
+    print(f"wrote {out}; use it with: liverlabel nafld predict CASE --out DIR --weights {out}")
+    return 0
+
+
+def _options(args: argparse.Namespace):
+    """Of the classifier's training; drawn images are given to it as synthetic ones are."""
+    from ..errors import UnsuitableInputError
+    from ..synthesis.generator import KINDS
+    from ..ultrasound.nafld_options import AUGMENT, NafldOptions
+
+    if args.augment not in (*AUGMENT, *KINDS):
+        raise UnsuitableInputError(
+            f"The augmentation needs to be one of {', '.join((*AUGMENT, *KINDS))}; found {args.augment!r}."
+        )
     is_mixed = bool(args.synthetic) or args.augment != "none"
     default_rate = DEFAULT_MIXING_RATE if is_mixed else 0.0
-    options = NafldOptions(
+    return NafldOptions(
         model=args.model,
         mode=args.mode,
         size=args.size,
         freeze=args.freeze,
-        augment=args.augment,
+        augment="none" if args.augment in KINDS else args.augment,
         mixing_rate=default_rate if args.mixing_rate is None else args.mixing_rate,
         is_oversampled=args.oversample,
         steps=args.steps,
@@ -126,21 +171,37 @@ def _train(args: argparse.Namespace) -> int:
         imagenet=args.imagenet,
         imagenet_sha256=args.imagenet_sha256,
     )
-    mixed = {}
+
+
+def _drawing(args: argparse.Namespace):
+    """What draws synthetic images for the training; None: nothing does."""
+    from functools import partial
+
+    from ..errors import UnsuitableInputError
+    from ..synthesis.augmentation import draw_images, generator_options
+    from ..synthesis.generator import KINDS
+    from ..weights import load_weights
+
+    given = {"--generator": args.generator, "--generator-steps": args.generator_steps}
+    named = [name for name, value in given.items() if value is not None]
+    if args.augment not in KINDS:
+        if named:
+            raise UnsuitableInputError(
+                f"{named[0]} needs --augment with one of {', '.join(KINDS)}; found {args.augment}. Name its kind."
+            )
+        return None
     if args.synthetic:
-        mixed["synthetic"], mixed["seen_patients"] = read_synthetic(args.synthetic)
-    cohort = read_cohort(args.cases, needs_stiffness=False)
-    labelled = [k for k, source in enumerate(cohort.sources) if source.is_fatty is not None]
-    frames = frames_of((cohort[k] for k in labelled), args.size)
-    with progress_bar("Training") as shown:
-        weights = train_nafld(
-            frames,
-            options,
-            folder=out.with_suffix(".work"),
-            progress=lambda told: shown(told.epoch, told.n_epochs),
-            **mixed,
+        raise UnsuitableInputError(
+            f"A training needs one kind of images to mix in; found --synthetic and --augment {args.augment}. Leave one "
+            "out."
         )
-    save_weights(out, weights.tensors, weights.card)
-    print(f"trained on {weights.card['trained_on']}")
-    print(f"wrote {out}; use it with: liverlabel nafld predict CASE --out DIR --weights {out}")
-    return 0
+    if len(named) == 2:
+        raise UnsuitableInputError(
+            "A generator is given or trained; found --generator and --generator-steps. Leave one out."
+        )
+    if args.generator is not None:
+        return partial(draw_images, args.augment, generator=load_weights(args.generator))
+    training = generator_options(
+        args.augment, size=args.size, seed=args.seed, device=args.device, steps=args.generator_steps
+    )
+    return partial(draw_images, args.augment, training=training)

@@ -59,7 +59,7 @@ def _train(args: argparse.Namespace) -> int:
             frames,
             options,
             folder=out.with_suffix(".work"),
-            progress=lambda told: shown(told.epoch, told.n_epochs),
+            progress=lambda told: shown(told.epoch, told.n_epochs, told.stage.capitalize()),
         )
     save_weights(out, weights.tensors, weights.card)
     print(f"trained on {weights.card['trained_on']}")
@@ -69,17 +69,12 @@ def _train(args: argparse.Namespace) -> int:
 
 def _options(args: argparse.Namespace):
     from ..errors import UnsuitableInputError
+    from ..synthesis.augmentation import generator_options
 
+    if args.kind == "stacked_gan" and args.autoencoder:
+        raise UnsuitableInputError("A stacked GAN has no autoencoder; found --autoencoder. Leave it out.")
     shared = {"size": args.size, "seed": args.seed, "steps": args.steps, "device": args.device}
-    if args.kind == "stacked_gan":
-        from ..synthesis.gan_options import GanOptions
-
-        if args.autoencoder:
-            raise UnsuitableInputError("A stacked GAN has no autoencoder; found --autoencoder. Leave it out.")
-        return GanOptions(**shared)
-    from ..synthesis.ldm_options import LdmOptions
-
-    return LdmOptions(**shared, autoencoder=args.autoencoder)
+    return generator_options(args.kind, **shared, autoencoder=args.autoencoder)
 
 
 def _patients_of(frames, file: str) -> list[int]:

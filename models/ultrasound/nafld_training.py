@@ -79,7 +79,7 @@ def train_nafld(
         UnsuitableInputError: too few patients of a class, frames of another side, images to mix in that are missing,
             of another side, or by a generator that saw others than those learnt from; or no time for all steps.
     """
-    _check_frames(frames, options, "Training")
+    check_training_frames(frames, options)
     learnt, checked = _parts(frames, options, seen_patients if synthetic is not None else None, validation)
     mixed = _mixed(learnt, options, synthetic, seen_patients, checked if checked is not None else validation)
     run = _Run(options, learnt, mixed)
@@ -140,23 +140,28 @@ def _parts(frames, options, seen_patients, validation) -> tuple[FrameSet, FrameS
     return frames.subset(learnt), frames.subset(checked) if checked.size else None
 
 
-def _check_frames(frames: FrameSet, options: NafldOptions, what: str) -> None:
+def check_training_frames(frames: FrameSet, options: NafldOptions) -> None:
+    """Refuse frames that a training cannot use.
+
+    Raises:
+        UnsuitableInputError: frames of another side, a patient with two answers, or too few patients of a class.
+    """
     prepared = sides_of(options.size)[0]
     if frames.side != prepared:
         raise UnsuitableInputError(
-            f"{what} at the size '{options.size}' needs frames of {prepared} x {prepared} pixels; found {frames.side}. "
-            "Prepare them at this size."
+            f"Training at the size '{options.size}' needs frames of {prepared} x {prepared} pixels; found "
+            f"{frames.side}. Prepare them at this size."
         )
     answers = {}
     for patient, is_fatty in zip(frames.patient_ids, frames.is_fatty, strict=True):
         if answers.setdefault(patient, bool(is_fatty)) != is_fatty:
             raise UnsuitableInputError(
-                f"{what} needs one answer a patient; '{patient}' has frames of both classes. Correct the answers."
+                f"Training needs one answer a patient; '{patient}' has frames of both classes. Correct the answers."
             )
     n_fatty, least = sum(answers.values()), MIN_PATIENTS[options.mode]
     if min(n_fatty, len(answers) - n_fatty) < least:
         raise UnsuitableInputError(
-            f"{what} needs at least {least} patients of each class; found {n_fatty} with fatty liver and "
+            f"Training needs at least {least} patients of each class; found {n_fatty} with fatty liver and "
             f"{len(answers) - n_fatty} without. Label more cases."
         )
 

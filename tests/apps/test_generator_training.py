@@ -9,10 +9,11 @@ from nafld_cases import import_livers
 from test_nafld_training import N_PATIENTS, settled, silent
 
 from liver_apps.liver.lib.published import PublishedWeights
-from liver_apps.liver.lib.trainers import augmenting, generator_training, nafld_training
+from liver_apps.liver.lib.trainers import generator_training, nafld_training
 from liver_apps.liver.lib.trainers.job import TrainingRequest
 from liver_apps.liver.lib.trainers.nafld_cases import read_nafld_cases
 from liver_models.errors import UnsuitableInputError
+from liver_models.synthesis import augmentation
 from liver_models.synthesis.gan_options import GanOptions
 from liver_models.synthesis.generator import KINDS, load_generator
 from liver_models.synthesis.ldm_options import AutoencoderSize, LdmOptions
@@ -35,7 +36,7 @@ def tiny_generators():
         return LdmOptions(device="cpu", batch_size=4, overrides=overrides, **known)
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (augmenting, generator_training):
+        for module in (augmentation, generator_training):
             patch.setattr(module, "generator_options", tiny)
         patch.setattr(generator_training, "N_JUDGED", 12)
         yield
@@ -95,7 +96,7 @@ def test_a_generator_is_bound_to_those_whom_it_may_see_and_judged_beside_real_im
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != KIND])
 def test_the_other_kinds_are_trained_in_the_same_way(asked, kind):
     found = trained(asked, kind=kind, steps=1)
-    assert found.weights.card["architecture"] == augmenting.architecture_of(kind)
+    assert found.weights.card["architecture"] == augmentation.architecture_of(kind)
     assert load_generator(found.weights).kind == kind and found.facts["metric_of_real_images"] < found.metric_after
 
 
@@ -140,11 +141,11 @@ def test_a_training_that_was_stopped_while_drawing_goes_on_with_its_generator(as
 
     with pytest.raises(StopError):
         nafld_training.train_at_site(request, stop)
-    own = (asked.folder / augmenting.GENERATOR).read_bytes()
+    own = (asked.folder / augmentation.GENERATOR).read_bytes()
     told = []
     again = nafld_training.train_at_site(request, told.append)
     assert not any(one["stage"].startswith(f"{KIND}, ") for one in told)
-    assert (asked.folder / augmenting.GENERATOR).read_bytes() == own and again.facts["generator"]["is_new"]
+    assert (asked.folder / augmentation.GENERATOR).read_bytes() == own and again.facts["generator"]["is_new"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

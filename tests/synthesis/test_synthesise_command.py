@@ -10,6 +10,7 @@ from liver_models.commands.synthesise import _fold, _options, _patients_of
 from liver_models.errors import UnsuitableInputError
 from liver_models.learning.splits import cross_validation
 from liver_models.ultrasound.frames import FrameSet
+from liver_models.weights import load_weights
 
 N = 12
 FRAMES = FrameSet(
@@ -66,4 +67,76 @@ def test_options_reach_the_training():
 )
 def test_a_training_that_cannot_be_is_refused_before_cases_are_read(words, sentence, tmp_path, capsys):
     assert main(["synthesise", "train", "--cases", str(tmp_path), "--fold", "1/5", *words]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    out = tmp_path_factory.mktemp("cohort") / "c"
+    assert main(["phantom", "nafld", "--healthy", "5", "--fatty", "5", "--frames", "2", "--out", str(out)]) == 0
+    return out
+
+
+def train(cohort, out, *more) -> int:
+    """Of the classifier."""
+    command = ["nafld", "train", "--cases", str(cohort), "--steps", "1", "--device", "cpu", "--mixing-rate", "0.5"]
+    return main([*command, "--out", str(out), *more])
+
+
+def test_a_generator_is_trained_drawn_from_and_refused_for_another_fold(cohort, tmp_path, capsys):
+    weights, drawn = tmp_path / "g.safetensors", tmp_path / "set"
+    learn = ["synthesise", "train", "--kind", "stacked_gan", "--cases", str(cohort), "--fold", "1/5", "--steps", "1"]
+    draw = ["synthesise", "draw", "--weights", str(weights), "--healthy", "5", "--fatty", "5", "--out", str(drawn)]
+    assert main([*learn, "--device", "cpu", "--out", str(weights)]) == 0 and main(draw) == 0
+    told = capsys.readouterr().out
+    assert "note: the generator was trained on 16 frames of 8 simulated patients" in told
+    assert "drew 5 healthy and 5 fatty images" in told and "with the 8 patients its generator saw" in told
+    assert train(cohort, tmp_path / "a.safetensors", "--synthetic", str(drawn)) == 0
+    given = ["--augment", "stacked_gan", "--generator", str(weights)]
+    assert train(cohort, tmp_path / "b.safetensors", *given) == 0
+    assert capsys.readouterr().out.count("8 to learn from, 2 to calibrate; 8 synthetic images mixed in") == 2
+    other = tmp_path / "other"
+    assert main(["phantom", "nafld", "--healthy", "4", "--fatty", "4", "--frames", "1", "--out", str(other)]) == 0
+    capsys.readouterr()
+    for wrong in (["--synthetic", str(drawn)], given):
+        assert train(other, tmp_path / "c.safetensors", "--mode", "paper", *wrong) == 2
+        assert "not in this fold's training part: 'simulated-patient-0" in capsys.readouterr().err
+    assert not (tmp_path / "c.safetensors").exists()
+
+
+def test_a_training_makes_its_own_synthetic_images(cohort, tmp_path, capsys):
+    out = tmp_path / "m.safetensors"
+    words = ["--augment", "stacked_gan", "--generator-steps", "1"]
+    assert train(cohort, out, *words) == 0
+    assert "synthetic images mixed in" in capsys.readouterr().out
+    card = load_weights(out).card
+    assert card["generator"]["kind"] == "stacked_gan" and card["generator"]["is_new"]
+    first = out.read_bytes()
+    assert train(cohort, out, *words) == 0 and out.read_bytes() == first
+    assert train(cohort, out, "--augment", "ldm_class", "--generator-steps", "1") == 2
+    assert "has another kind. Begin in a new folder" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ldm_semantic", "ldm_class"])
+def test_a_training_makes_its_images_by_latent_diffusion(cohort, kind, tmp_path):
+    out = tmp_path / "m.safetensors"
+    assert train(cohort, out, "--augment", kind, "--generator-steps", "1") == 0
+    assert load_weights(out).card["generator"]["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--augment", "diffusion"], "none, geometric, ldm_semantic, ldm_class, stacked_gan; found 'diffusion'"),
+        (["--generator-steps", "3"], "--generator-steps needs --augment with one of"),
+        (["--augment", "geometric", "--generator", "g"], "--generator needs --augment with one of"),
+        (["--augment", "ldm_class", "--generator", "g", "--generator-steps", "3"], "is given or trained"),
+        (["--augment", "ldm_class", "--synthetic", "set"], "found --synthetic and --augment ldm_class"),
+        (["--augment", "ldm_class", "--generator-steps", "0"], "steps from 1"),
+        (["--augment", "ldm_class", "--generator", "nowhere"], "'nowhere' is not"),
+    ],
+)
+def test_what_fits_no_augmentation_is_refused_before_cases_are_read(words, sentence, tmp_path, capsys):
+    assert train(tmp_path / "nowhere", tmp_path / "m.safetensors", *words) == 2
     assert sentence in capsys.readouterr().err

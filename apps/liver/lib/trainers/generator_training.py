@@ -10,9 +10,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from liver_models.errors import UnsuitableInputError
+from liver_models.synthesis.augmentation import architecture_of, generator_options
 from liver_models.weights import load_weights
 
-from .augmenting import architecture_of, generator_options
 from .job import Progress, Trained, TrainingRequest
 from .nafld_cases import NafldCases, read_nafld_cases
 

@@ -8,10 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from liver_models.errors import UnsuitableInputError
+from liver_models.synthesis.augmentation import generator_options
 from liver_models.weights import Weights, load_weights
 
 from .answered_cases import METRIC, log_loss
-from .augmenting import draw_images, generator_options
+from .augmenting import draw_images
 from .job import Progress, Trained, TrainingRequest
 from .nafld_cases import read_nafld_cases
 
