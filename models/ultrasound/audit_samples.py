@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import UnsuitableInputError
+from ..io.class_label import ANSWER_FIELDS
 from ..io.picture_tree import PictureTree, TreePicture, is_held_out
 from ..io.ultrasound_folder import SourceImage
 from ..learning.audit_report import AuditSample
@@ -19,15 +20,19 @@ SMALLEST_WITH_MARGIN = 128
 
 
 def audit_samples(cohort: Cohort) -> list[AuditSample]:
-    """One sample a B-mode picture; pixels are read when the audit looks at them."""
-    samples = []
+    """One sample a B-mode picture; pixels are read when the audit looks at them.
+
+    The label is the answer to one question for all: to the one that more subjects have an answer to, fibrotic NASH if
+    as many have one to either.
+    """
+    samples, question = [], max(ANSWER_FIELDS.values(), key=lambda name: _n_answered(cohort, name))
     for source in cohort.sources:
         for n, image in enumerate(image for image in source.images if image.role == "bmode"):
             samples.append(
                 AuditSample(
                     name=f"{source.subject_id}/{image.name or n}",
                     patient_id=source.patient_id or source.subject_id,
-                    label=source.is_fatty if source.is_fibrotic_nash is None else source.is_fibrotic_nash,
+                    label=getattr(source, question),
                     image=partial(_grey, image),
                     tissue=partial(_tissue, image),
                     sha256=hashlib.sha256(_grey(image).tobytes()).hexdigest(),
@@ -35,6 +40,10 @@ def audit_samples(cohort: Cohort) -> list[AuditSample]:
                 )
             )
     return samples
+
+
+def _n_answered(cohort: Cohort, name: str) -> int:
+    return sum(getattr(source, name) is not None for source in cohort.sources)
 
 
 def tree_samples(tree: PictureTree) -> list[AuditSample]:

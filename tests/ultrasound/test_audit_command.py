@@ -8,8 +8,10 @@ import shutil
 import pytest
 
 from liver_models.__main__ import main
+from liver_models.ultrasound.audit_samples import audit_samples
 from liver_models.ultrasound.phantom import simulate_cohort
 from liver_models.ultrasound.phantom_files import write_cohort
+from liver_models.ultrasound.reading import read_cohort
 
 
 def written(folder, **options):
@@ -41,3 +43,16 @@ def test_the_same_picture_under_two_patients_is_found(plain, tmp_path, capsys):
     shutil.copy(copied / "simulated-rat-0001" / "bmode_1.png", copied / "simulated-rat-0002" / "bmode_1.png")
     assert main(["audit", str(copied)]) == 1
     assert "simulated-rat-0001" in capsys.readouterr().out
+
+
+def test_answers_to_two_questions_are_not_mixed(plain, tmp_path):
+    cohort = shutil.copytree(plain, tmp_path / "cohort")
+    lines = (cohort / "clinical.csv").read_text().splitlines()
+    column = lines[0].split(",").index("fibrotic_nash")
+    rows = [line.split(",") for line in lines]
+    for k, row in enumerate(rows[1:]):
+        row[column] = row[column] if k < 2 else ""
+    text = "\n".join(",".join([*row, "nafld" if k == 0 else "yes"]) for k, row in enumerate(rows))
+    (cohort / "clinical.csv").write_text(text + "\n")
+    assert {one.label for one in audit_samples(read_cohort(cohort, needs_stiffness=False))} == {True}
+    assert len({one.label for one in audit_samples(read_cohort(plain, needs_stiffness=False))}) == 2
