@@ -27,14 +27,21 @@ def read_synthetic(folders: Sequence[Path | str]) -> tuple[FrameSet, frozenset[s
     Args:
         folders: Of :mod:`~..io.synthetic_set`.
     Raises:
-        UnsuitableInputError: no folder, a set with a fault, or images of two sizes.
+        UnsuitableInputError: no folder, a set with a fault, images of two sizes, or one that is there twice.
     """
     if not folders:
         raise UnsuitableInputError("Synthetic images need a folder of a set; found none. Give one.")
-    images, labels, names, seen, is_simulated = [], [], [], set(), False
+    images, labels, names, seen, is_simulated, known = [], [], [], set(), False, {}
     for folder in folders:
         manifest = read_manifest(folder)
         images.append(read_images(manifest, folder))
+        both = next((one for one in manifest.images if one.sha256 in known), None)
+        if both is not None:
+            raise UnsuitableInputError(
+                f"Synthetic images need to be given once; '{both.file}' of '{Path(folder).name}' is "
+                f"'{known[both.sha256]}', too. Give each set once, and draw several from different seeds."
+            )
+        known |= {one.sha256: f"{Path(folder).name}/{one.file}" for one in manifest.images}
         labels += [one.is_fatty for one in manifest.images]
         names += [f"{Path(folder).name}/{one.file}" for one in manifest.images]
         seen |= set(manifest.training_patients)

@@ -90,6 +90,13 @@ def test_synthetic_images_of_this_fold_are_mixed_in(cohort, tmp_path, capsys):
     assert "synthetic images mixed in" in capsys.readouterr().out
 
 
+def test_a_set_that_is_given_twice_is_refused(cohort, tmp_path, capsys):
+    folder = write_set(tmp_path / "set", ["simulated-patient-001", "simulated-patient-002"])
+    command = ["nafld", "train", "--cases", str(cohort), "--out", str(tmp_path / "a.safetensors"), "--steps", "1"]
+    assert main([*command, "--synthetic", str(folder), "--synthetic", str(folder)]) == 2
+    assert "'images/0.png' of 'set' is 'set/images/0.png', too" in capsys.readouterr().err
+
+
 def test_a_cohort_without_answers_is_refused(cohort, tmp_path, capsys):
     (tmp_path / "a").mkdir()
     picture = (cohort / "simulated-patient-001" / "bmode_01.png").read_bytes()
