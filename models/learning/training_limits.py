@@ -12,7 +12,8 @@ MOST = {"epochs": 10_000, "patience": 10_000, "batch_size": 1024, "min_steps": 1
 
 
 def check_training(options: Any) -> None:
-    """Refuse options out of range: the device, validation_fraction and max_minutes, and of :data:`MOST` those there.
+    """Refuse options out of range: device, validation_fraction, max_minutes, and of seed, learning_rate and
+    :data:`MOST` those there.
 
     Raises:
         UnsuitableInputError: the first that is, with its range.
@@ -23,6 +24,11 @@ def check_training(options: Any) -> None:
         value = getattr(options, name, None)
         if value is not None and not 1 <= value <= most:
             raise UnsuitableInputError(f"A training needs {name} from 1 to {most}; found {value}.")
+    if getattr(options, "seed", 0) < 0:
+        raise UnsuitableInputError(f"A seed needs to be 0 or above; found {options.seed}.")
+    rate = getattr(options, "learning_rate", None)
+    if rate is not None and not 0 < rate <= 1:
+        raise UnsuitableInputError(f"The learning rate needs to be above 0, to 1; found {rate:g}.")
     if not 0.1 <= options.validation_fraction <= 0.5:
         raise UnsuitableInputError(
             f"The share of validation patients needs to be 0.1 to 0.5; found {options.validation_fraction:g}."

@@ -204,6 +204,8 @@ class LdmOptions:
             value = getattr(self, name)
             if value is not None and not 1 <= value <= most:
                 raise UnsuitableInputError(f"A training needs {name} from 1 to {most}; found {value}.")
+        if self.seed < 0:
+            raise UnsuitableInputError(f"A seed needs to be 0 or above; found {self.seed}.")
         if not 0 <= self.guidance_dropout < 1:
             raise UnsuitableInputError(
                 f"The guidance dropout needs to be 0 to below 1; found {self.guidance_dropout:g}. The text's is 0.1."

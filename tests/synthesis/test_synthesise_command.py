@@ -63,6 +63,7 @@ def test_options_reach_the_training():
         (["--kind", "diffusion", "--out", "w.safetensors"], "one of ldm_semantic, ldm_class, stacked_gan"),
         (["--kind", "ldm_class", "--out", "w.pth"], "a name that ends in .safetensors"),
         (["--kind", "ldm_class", "--out", "w.safetensors", "--size", "huge"], "one of small, paper; found 'huge'"),
+        (["--kind", "ldm_class", "--out", "w.safetensors", "--seed", "-1"], "A seed needs to be 0 or above; found -1"),
     ],
 )
 def test_a_training_that_cannot_be_is_refused_before_cases_are_read(words, sentence, tmp_path, capsys):
