@@ -71,6 +71,19 @@ def test_maps_lie_on_the_square_that_was_read_and_come_out_the_same_each_time(mo
     assert np.array_equal(one.gradient_shap, again.gradient_shap)
 
 
+@pytest.mark.parametrize(("top", "left"), [(0, 90), (37, 3), (60, 0)])
+def test_maps_move_with_tissue_that_lies_off_centre(model, top, left):
+    tissue = np.clip(tiny_frames(2).images[2][:70], 1, 255)
+    centred, moved = np.zeros((130, 170), np.uint8), np.zeros((130, 170), np.uint8)
+    centred[30:100, 45:125], moved[top : top + 70, left : left + 80] = tissue, tissue
+    here, there = (predict(subject_of([image]), model).frames[0] for image in (centred, moved))
+    assert here.probability == there.probability
+    for name in ("grad_cam", "gradient_shap"):
+        one, other = getattr(here, name), getattr(there, name)
+        assert np.array_equal(one[30:100, 45:125], other[top : top + 70, left : left + 80])
+        assert np.abs(one).sum() == pytest.approx(np.abs(other).sum(), rel=1e-5)
+
+
 def test_gradient_shap_adds_up_to_the_log_odds_against_the_mean_frame():
     model = NafldModel(train_nafld(tiny_frames(), replace(QUICK, mode="paper", steps=4)))
     frames = tiny_frames(3, 1, start=80)
