@@ -12,7 +12,10 @@ from ..errors import UnsuitableInputError
 
 
 def split_by_patient(
-    patient_ids: Sequence[str], fractions: dict[str, float], seed: int, strata: Sequence[Any] | None = None
+    patient_ids: Sequence[str],
+    fractions: dict[str, float],
+    seed: int | Sequence[int],
+    strata: Sequence[Any] | None = None,
 ) -> dict[str, np.ndarray]:
     """Divide cases into parts so that all cases of a patient are in one part.
 

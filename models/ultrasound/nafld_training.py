@@ -48,8 +48,10 @@ STEPS_A_REPORT = {"small": 25, "paper": 100}
 EVALUATED = 64
 """Frames evaluated at once."""
 METRIC = "none: the last step is kept"
-_ORDER, _CROPS, _TORCH = 201, 202, 203
+_ORDER, _CROPS, _TORCH, _PARTS = 201, 202, 203, 204
 """What a seed is for."""
+_ATTEMPTS = 100
+"""Splits that are drawn until both parts have both classes."""
 
 
 def train_nafld(
@@ -103,7 +105,7 @@ def training_parts(
     Returns:
         Increasing; the second is empty in ``paper`` mode.
     Raises:
-        UnsuitableInputError: no patients of both classes are left to calibrate.
+        UnsuitableInputError: no patients of both classes are left to calibrate, or to learn from.
     """
     everyone = np.arange(len(frames))
     if options.mode == "paper":
@@ -121,10 +123,18 @@ def training_parts(
     share = options.validation_fraction * len(frames.patients) / n_free
     if share >= 1 - 1 / n_free:
         return np.setdiff1d(everyone, free), free
-    patients = [frames.patient_ids[k] for k in free]
-    parts = split_by_patient(patients, {"learnt": 1 - share, "checked": share}, options.seed, answers.tolist())
-    checked = free[parts["checked"]]
-    return np.setdiff1d(everyone, checked), checked
+    patients, shares = [frames.patient_ids[k] for k in free], {"learnt": 1 - share, "checked": share}
+    for attempt in range(_ATTEMPTS):
+        # A split of a few patients is within two of each class, which may be nobody.
+        seed = [options.seed, _PARTS, attempt] if attempt else options.seed
+        checked = free[split_by_patient(patients, shares, seed, answers.tolist())["checked"]]
+        learnt = np.setdiff1d(everyone, checked)
+        if all(0 < frames.is_fatty[part].sum() < part.size for part in (learnt, checked)):
+            return learnt, checked
+    raise UnsuitableInputError(
+        f"Calibration needs patients of both classes; {options.validation_fraction:g} of {len(frames.patients)} "
+        "patients leaves one class in a part. Add patients, or take a larger share."
+    )
 
 
 def _parts(frames, options, seen_patients, validation) -> tuple[FrameSet, FrameSet | None]:
@@ -252,7 +262,8 @@ class _Run:
         labels = np.concatenate([learnt.is_fatty[self.drawn], *([mixed.is_fatty] if mixed is not None else [])])
         n, n_true = labels.size, int(labels.sum())
         self.class_weights = (n / (2 * (n - n_true)), n / (2 * n_true)) if options.has_class_weights else (1.0, 1.0)
-        real = learnt.is_fatty.mean()
+        answers = dict(zip(learnt.patient_ids, learnt.is_fatty.tolist(), strict=True))
+        real = sum(answers.values()) / len(answers)  # Of patients, whom answers are on, however many frames each has.
         odds = 1.0 if options.has_class_weights else n_true / (n - n_true)
         self.odds_ratio = float(odds * (1 - real) / real)
 

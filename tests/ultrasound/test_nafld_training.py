@@ -130,6 +130,27 @@ def test_calibration_patients_are_not_learnt_from_and_both_classes_are_among_the
     assert len(checked.patients) == 3 and checked.is_fatty.any() and not checked.is_fatty.all()
 
 
+@pytest.mark.parametrize(("n_healthy", "n_fatty"), [(4, 4), (5, 4), (5, 5), (17, 38)])
+def test_both_classes_are_learnt_from_and_calibrate_whatever_the_seed(n_healthy, n_fatty):
+    n = n_healthy + n_fatty
+    patients = tuple(f"p{k}" for k in range(n))
+    frames = FrameSet(np.zeros((n, 80, 80), np.uint8), np.arange(n) < n_fatty, patients, patients)
+    for seed in range(60):
+        for part in training_parts(frames, replace(QUICK, seed=seed)):
+            assert 0 < frames.is_fatty[part].sum() < part.size
+    few = frames.subset([*range(4), *range(n - 4, n)])
+    with pytest.raises(UnsuitableInputError, match="0.1 of 8 patients leaves one class in a part"):
+        training_parts(few, replace(QUICK, validation_fraction=0.1))
+
+
+def test_the_prior_is_that_of_patients_whatever_their_frames():
+    frames = tiny_frames(12, 3)
+    fewer = frames.subset([k for k, fatty in enumerate(frames.is_fatty) if fatty or k % 3 == 0])
+    assert fewer.is_fatty.mean() == pytest.approx(24 / 28)
+    assert _Run(QUICK, frames, None).odds_ratio == pytest.approx(1.0)
+    assert _Run(QUICK, fewer, None).odds_ratio == pytest.approx(3.0)
+
+
 def synthetic(n, side=64, seed=3, patient="synthetic"):
     made = tiny_frames(n, 1, seed=seed, side=side)
     return FrameSet(made.images, made.is_fatty, (patient,) * n, made.names)
@@ -224,6 +245,8 @@ def test_a_patient_with_two_answers_is_refused():
         ({"mixing_rate": -1.0}, "The mixing rate needs 0 to 10"),
         ({"is_oversampled": True, "has_class_weights": True}, "one cure for rare classes"),
         ({"steps": 0}, "1 to 100000 steps"),
+        ({"seed": -1}, "A seed needs to be 0 or above; found -1"),
+        ({"learning_rate": -0.1}, "learning rate needs to be above 0"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(values, sentence):
