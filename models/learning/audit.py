@@ -24,10 +24,10 @@ def audit(samples: Sequence[AuditSample], *, seed: int = 0, n_permutations: int 
         seed: Of folds and permutations.
         n_permutations: Of labels over patients; at least 99, to reach p = 0.01.
     Raises:
-        UnsuitableInputError: no image, one without patient, a name given twice, a picture that is not grey.
+        UnsuitableInputError: a seed below 0, no image, one without patient, a name given twice, a picture that is not grey.
     """
     samples = sorted(samples, key=lambda sample: sample.name)
-    _check(samples, n_permutations)
+    _check(samples, seed, n_permutations)
     hashes, margins, sizes = _read(samples)
     groups = duplicate_groups(hashes)
     findings = [*_overlaps(samples), *_leaks(samples), *_byte_duplicates(samples), *_copies(samples, groups)]
@@ -46,7 +46,9 @@ def audit(samples: Sequence[AuditSample], *, seed: int = 0, n_permutations: int 
     )
 
 
-def _check(samples, n_permutations):
+def _check(samples, seed, n_permutations):
+    if seed < 0:
+        raise UnsuitableInputError(f"An audit needs a seed from 0; found {seed}. Give another.")
     if not samples:
         raise UnsuitableInputError("An audit needs images; the cohort has none. Check the folder.")
     if n_permutations * ALPHA < 0.99:

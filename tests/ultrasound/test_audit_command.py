@@ -56,3 +56,8 @@ def test_answers_to_two_questions_are_not_mixed(plain, tmp_path):
     (cohort / "clinical.csv").write_text(text + "\n")
     assert {one.label for one in audit_samples(read_cohort(cohort, needs_stiffness=False))} == {True}
     assert len({one.label for one in audit_samples(read_cohort(plain, needs_stiffness=False))}) == 2
+
+
+def test_a_seed_below_0_is_refused(plain, capsys):
+    assert main(["audit", str(plain), "--seed", "-1"]) == 2
+    assert "An audit needs a seed from 0; found -1" in capsys.readouterr().err
