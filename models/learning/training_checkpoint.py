@@ -107,5 +107,4 @@ class Checkpoint:
             tensors |= {f"adam/{number}.{key}": value.detach().cpu().numpy().copy() for key, value in one.items()}
         card = {"architecture": self.architecture, "config": self.config, "epoch": state.epoch}
         card |= {"best_epoch": state.best_epoch, "best_metric": state.best_metric, "curve": state.curve}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         save_weights(self.path, tensors, card)

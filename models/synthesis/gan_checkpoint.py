@@ -104,5 +104,4 @@ class GanCheckpoint:
                 for key, value in one.items():
                     tensors[f"stage/adam_{name}/{number}.{key}"] = value.detach().cpu().numpy().copy()
         kept = {key: value for key, value in asdict(state).items() if key not in ("best", "done")}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         save_weights(self.path, tensors, {"architecture": ARCHITECTURE, "config": self.config, "state": kept})

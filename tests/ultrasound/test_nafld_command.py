@@ -97,6 +97,14 @@ def test_a_set_that_is_given_twice_is_refused(cohort, tmp_path, capsys):
     assert "'images/0.png' of 'set' is 'set/images/0.png', too" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("augment", ["none", "stacked_gan"])
+def test_a_place_that_cannot_be_written_is_named_not_traced(cohort, augment, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    command = ["nafld", "train", "--cases", str(cohort), "--out", str(tmp_path / "file" / "a.safetensors")]
+    assert main([*command, "--steps", "1", "--device", "cpu", "--augment", augment]) == 2
+    assert "A folder with free space that can be written is needed" in capsys.readouterr().err
+
+
 def test_a_cohort_without_answers_is_refused(cohort, tmp_path, capsys):
     (tmp_path / "a").mkdir()
     picture = (cohort / "simulated-patient-001" / "bmode_01.png").read_bytes()
