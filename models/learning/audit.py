@@ -24,7 +24,8 @@ def audit(samples: Sequence[AuditSample], *, seed: int = 0, n_permutations: int 
         seed: Of folds and permutations.
         n_permutations: Of labels over patients; at least 99, to reach p = 0.01.
     Raises:
-        UnsuitableInputError: a seed below 0, no image, one without patient, a name given twice, a picture that is not grey.
+        UnsuitableInputError: a seed below 0, no image, one without patient, a name given twice, a picture that is not
+            grey.
     """
     samples = sorted(samples, key=lambda sample: sample.name)
     _check(samples, seed, n_permutations)
