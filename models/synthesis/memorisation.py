@@ -4,10 +4,11 @@ All frames of a scanner share a sector, a depth scale, a diaphragm: the nearest 
 near, too. What marks a copy is that one patient's frames are nearer than everybody else's. So, in either space:
 
 1. The likeness of an image to a patient is the one to the patient's likest frame. Of pixels: the largest correlation
-   over small shifts, crops and the mirror image, of grey levels less their local mean, so that gain and shading
-   count for nothing. Of features: minus the distance, standardised by the training frames.
+   with any cut of it that generators see, or with its mirror image (:mod:`.frame_search`). Of features: minus the
+   distance to the whole frame, standardised by the training frames.
 2. Its margin: the likeness to the likest patient, less the mean over the next five.
-3. Real frames tell how large a margin is without a copy: each training frame against all other patients.
+3. Real images tell how large a margin is without a copy: a random cut, as generators see them, of each training frame
+   against all other patients; of features, the whole frames too, for generators that draw whole ones.
 4. The score is the margin as a share of the largest real one, in the space where that is larger. Above 1 the image is
    nearer to a training frame than any real frame is to another patient, and is called a copy.
 
@@ -17,50 +18,49 @@ section 4.2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
 from ..errors import UnsuitableInputError
 from ..learning.intervals import wilson_interval
+from ..ultrasound.frames import apply_crops, centre_cut, draw_crops
 from .features import FeatureNetwork
 from .fidelity import Frames
+from .frame_search import FrameSearch, Place
 
+_SEED = 0
+"""Of the cuts of training frames that are the measure."""
 MIN_PATIENTS = 3
 """Of the training frames: a frame's own patient, another, and one to compare that with."""
-_AT_ONCE = 256
+_AT_ONCE, _MOST_PAIRS = 256, 1 << 18
+"""Images that are looked for at once, and images times frames: memory."""
 
 
 @dataclass(frozen=True)
 class MemorisationOptions:
     """What a copy may have been put through and still be found."""
 
-    crops: tuple[float, ...] = (1.0, 0.95, 0.9, 0.85)
-    """Sides of the parts of a training frame that an image may be, as shares of the frame's side."""
-    max_shift: float = 1 / 16
-    """Of a part from the frame's middle, as a share of the image's side."""
+    smallest_side: float = Place.smallest_side
+    """Of the cut of a training frame that an image may be, as a share of the frame's side; 1: whole frames only."""
+    max_shift: float = Place.max_shift
+    """Of an image over the edge of its frame, as a share of the image's side."""
     finds_mirrored: bool = True
     """Also look for mirror images."""
-    grid_side: int = 48
-    """Cells a side at which images are compared; finer ones are averaged away."""
     n_others: int = 5
     """Patients after the likest whose likeness is the measure."""
 
     def __post_init__(self):
-        if not self.crops or not all(0.25 <= crop <= 1 for crop in self.crops):
-            raise UnsuitableInputError(f"Crops need to be 0.25 to 1 of a side; found {self.crops}. Change them.")
-        if not 0 <= self.max_shift <= 0.25:
-            raise UnsuitableInputError(f"The largest shift needs to be 0 to 0.25; found {self.max_shift}. Change it.")
-        if not 16 <= self.grid_side <= 128 or self.n_others < 1:
+        if not 0.5 <= self.smallest_side <= 1:
             raise UnsuitableInputError(
-                f"The grid needs 16 to 128 cells and at least 1 other patient is needed; found {self.grid_side} and "
-                f"{self.n_others}. Change them."
+                f"The smallest side of a cut needs to be 0.5 to 1; found {self.smallest_side:g}. Change it."
             )
+        if not 0 <= self.max_shift <= 0.25:
+            raise UnsuitableInputError(f"The largest shift needs to be 0 to 0.25; found {self.max_shift:g}. Change it.")
+        if self.n_others < 1:
+            raise UnsuitableInputError(f"At least 1 other patient is needed; found {self.n_others}. Change it.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ class MemorisationAudit:
             "is_simulated": self.is_simulated,
             "network": self.network,
             "network_sha256": self.network_sha256,
-            "options": asdict(self.options) | {"crops": list(self.options.crops)},
+            "options": asdict(self.options),
             "scores": [round(float(score), 4) for score in self.score],
             "copies": [
                 {
@@ -153,30 +153,35 @@ def audit_memorisation(
             f"Looking for copies needs training frames of at least {MIN_PATIENTS} patients, to know how alike frames "
             f"of different ones are; found {len(patients)}. Give all training frames."
         )
-    bank = list(_variants(train.images, options))
-    learned, made = network(train.images).features, network(synthetic).features
+    side, rng = synthetic.shape[1], np.random.default_rng(_SEED)
+    search = FrameSearch(train.images, Place(options.smallest_side, options.max_shift, options.finds_mirrored))
+    cuts = apply_crops(train.images, draw_crops(len(train.images), rng), side)
+    learned, learned_cuts, made = (
+        network(images).features for images in (centre_cut(train.images, side), cuts, synthetic)
+    )
     scale = learned.std(axis=0)
     scale[scale < 1e-6 * max(scale.max(), 1e-12)] = np.inf
-    learned, made = learned / scale, made / scale
-    n_all, n_done, parts = len(train.images) + len(synthetic), 0, {True: [], False: []}
-    for is_real, images, features in ((True, train.images, learned), (False, synthetic, made)):
-        for start in range(0, len(images), _AT_ONCE):
-            block = np.s_[start : start + _AT_ONCE]
+    learned, learned_cuts, made = (features / scale for features in (learned, learned_cuts, made))
+
+    def by_features(features, own):
+        return _margins(-_distances(features, learned), patient_of, own, options.n_others)
+
+    n_all, n_done, parts = len(cuts) + len(synthetic), 0, {True: [], False: []}
+    at_once = min(_AT_ONCE, max(1, _MOST_PAIRS // len(cuts)))
+    for is_real, images, features in ((True, cuts, learned_cuts), (False, synthetic, made)):
+        for start in range(0, len(images), at_once):
+            block = np.s_[start : start + at_once]
             own = patient_of[block] if is_real else None
-            found = []
-            for likeness in (
-                _correlations(images[block], bank, options),
-                -_distances(features[block], learned),
-            ):
-                found.append(_margins(likeness, patient_of, own, options.n_others))
-            parts[is_real].append(np.stack([np.stack(one) for one in found]))
+            pixels = _pixel_margins(search, images[block], patient_of, own, options.n_others)
+            parts[is_real].append(np.array([pixels, by_features(features[block], own)]))
             n_done += len(images[block])
             if progress:
                 progress("memorisation", n_done, n_all)
     real, found = (np.concatenate(parts[is_real], axis=2) for is_real in (True, False))
     # Axes: space (pixels, features), kind (margin, likeness, frame), image.
-    largest = np.maximum(real[:, 0].max(axis=1), 1e-9)
-    scores = found[:, 0] / largest[:, None]
+    largest = real[:, 0].max(axis=1)
+    largest[1] = max(largest[1], by_features(learned, patient_of)[0].max())
+    scores = found[:, 0] / np.maximum(largest, 1e-9)[:, None]
     score = scores.max(axis=0)
     is_copy = score > 1
     names = getattr(train, "names", None) or [f"{patient}#{k}" for k, patient in enumerate(train.patient_ids)]
@@ -199,6 +204,25 @@ def audit_memorisation(
     )
 
 
+def _pixel_margins(search: FrameSearch, images: np.ndarray, patient_of, own, n_others: int):
+    """Margin, likeness and index of the likest frame; the fine search looks at the likest patients' likest frames."""
+    likeness, poses = search.coarse(images)
+    if own is not None:
+        likeness = np.where(own[:, None] == patient_of[None], -np.inf, likeness)
+    n_patients = patient_of.max() + 1
+    frame = np.stack([np.where(patient_of == one, likeness, -np.inf).argmax(1) for one in range(n_patients)], axis=1)
+    of_patient = np.take_along_axis(likeness, frame, axis=1)
+    n_likest = min(n_others + 1, n_patients - (own is not None))
+    likest = np.argsort(-of_patient, axis=1, kind="stable")[:, :n_likest]
+    chosen = np.take_along_axis(frame, likest, axis=1)
+    poses = np.take_along_axis(poses, chosen[:, :, None], axis=1)
+    fine = search.fine(images, chosen, poses)
+    best, most = fine.argmax(axis=1)[:, None], fine.max(axis=1)
+    margin = most - (fine.sum(axis=1) - most) / (n_likest - 1)
+    area = np.take_along_axis(poses[:, :, 2] * poses[:, :, 3], best, axis=1)[:, 0]
+    return margin * np.sqrt(area), most, np.take_along_axis(chosen, best, axis=1)[:, 0]
+
+
 def _margins(likeness: np.ndarray, patient_of: np.ndarray, own: Sequence[int] | None, n_others: int):
     """Margin, likeness and index of the likest frame of each row of (n, n_frames); own patients are left out."""
     if own is not None:
@@ -208,44 +232,6 @@ def _margins(likeness: np.ndarray, patient_of: np.ndarray, own: Sequence[int] | 
     by_patient = -np.sort(-np.maximum.reduceat(likeness[:, order], starts, axis=1), axis=1)
     others = by_patient[:, 1 : 1 + min(n_others, by_patient.shape[1] - 1 - (own is not None))]
     return by_patient[:, 0] - others.mean(axis=1), by_patient[:, 0], likeness.argmax(axis=1)
-
-
-def _variants(images: np.ndarray, options: MemorisationOptions) -> Iterator[Tensor]:
-    """Frames at each scale, and mirrored: shape (n, cells, cells), detail only."""
-    for crop in options.crops:
-        cells = _detail(images, round(options.grid_side / crop))
-        yield cells
-        if options.finds_mirrored:
-            yield cells.flip(-1)
-
-
-def _detail(images: np.ndarray, side: int) -> Tensor:
-    """Grey levels in cells, less their mean over a fifth of the grid around."""
-    x = torch.from_numpy(np.array(images, np.float32))[:, None]
-    x = functional.interpolate(x, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
-    reach = max(side // 10, 1)
-    return (x - functional.avg_pool2d(functional.pad(x, [reach] * 4, mode="replicate"), 2 * reach + 1, 1))[:, 0]
-
-
-def _correlations(images: np.ndarray, bank: Sequence[Tensor], options: MemorisationOptions) -> np.ndarray:
-    """Largest over all variants and shifts, shape (n_images, n_frames)."""
-    reach = round(options.max_shift * options.grid_side)
-    side = options.grid_side - 2 * reach
-    sought = _unit(_detail(images, options.grid_side)[:, reach : reach + side, reach : reach + side])
-    best = torch.full((len(images), len(bank[0])), -1.0)
-    for frames in bank:
-        first = (frames.shape[-1] - side) // 2 - reach
-        for row in range(max(first, 0), first + 2 * reach + 1):
-            for column in range(max(first, 0), first + 2 * reach + 1):
-                found = _unit(frames[:, row : row + side, column : column + side])
-                torch.maximum(best, sought @ found.T, out=best)
-    return best.double().numpy()
-
-
-def _unit(cells: Tensor) -> Tensor:
-    flat = cells.flatten(1)
-    flat = flat - flat.mean(dim=1, keepdim=True)
-    return flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-3)
 
 
 def _distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from liver_models.ultrasound.frames import apply_crops, draw_crops
 from liver_models.ultrasound.phantom import simulate_frame
 
 
@@ -50,6 +51,8 @@ def altered(image: np.ndarray, how: str, rng: np.random.Generator) -> np.ndarray
         margin = int(rng.integers(1, 5))
         cut = Image.fromarray(image[margin : side - margin, margin : side - margin])
         x = np.asarray(cut.resize((side, side), Image.Resampling.BILINEAR), float)
+    elif how == "cut":
+        return apply_crops(image[None], draw_crops(1, rng), side)[0]
     elif how == "blur":
         x = ndimage.gaussian_filter(x, 0.8)
     elif how == "jpeg":
@@ -64,4 +67,4 @@ def altered(image: np.ndarray, how: str, rng: np.random.Generator) -> np.ndarray
     return np.clip(np.round(x), 0, 255).astype(np.uint8)
 
 
-ALTERATIONS = ("shift", "gain", "noise", "flip", "crop", "blur", "jpeg", "all")
+ALTERATIONS = ("shift", "gain", "noise", "flip", "crop", "blur", "jpeg", "all", "cut")

@@ -14,13 +14,14 @@ from liver_models.learning.roc import auc
 from liver_models.synthesis import memorisation
 from liver_models.synthesis.features import small_network
 from liver_models.synthesis.memorisation import MemorisationOptions, audit_memorisation
+from liver_models.ultrasound.frames import apply_crops, draw_crops
 
-N_COPIES = 12
+N_COPIES = 8
 
 
 @pytest.fixture(scope="module")
 def train():
-    return frames(0, 16)
+    return frames(0, 12)
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,8 @@ def planted(train):
     rng = np.random.default_rng(1)
     copied = np.arange(N_COPIES) * 4
     copies = [altered(train.images[k], how, rng) for how in ALTERATIONS for k in copied]
-    honest = frames(200, 48, 1).images
-    fresh = [*honest, *(altered(image, ALTERATIONS[k % 8], rng) for k, image in enumerate(honest))]
+    honest = frames(200, 32, 1).images
+    fresh = [*honest, *(altered(image, ALTERATIONS[k % len(ALTERATIONS)], rng) for k, image in enumerate(honest))]
     return np.stack(copies), np.stack(fresh), np.tile(copied, len(ALTERATIONS))
 
 
@@ -52,14 +53,14 @@ def test_the_copied_frame_is_named(audit, planted):
 
 def test_copies_are_called_so_and_honest_images_are_not(audit, planted):
     n = len(planted[0])
-    assert audit.is_copy[:n].mean() > 0.95
+    assert audit.is_copy[:n].mean() > 0.9
     assert audit.is_copy[n:].mean() < 0.06
     assert audit.share_low < audit.share == audit.is_copy.mean() < audit.share_high
 
 
 def test_another_frame_of_a_training_patient_is_no_copy(train):
     """Frames drawn afresh of the same body, as a generator that learned well could draw."""
-    others = frames(0, 16, 5).images.reshape(16, 5, 64, 64)[:, 3:].reshape(-1, 64, 64)
+    others = frames(0, 12, 5).images.reshape(12, 5, 64, 64)[:, 3:].reshape(-1, 64, 64)
     assert audit_memorisation(others, train, small_network()).is_copy.mean() < 0.1
 
 
@@ -69,12 +70,24 @@ def test_without_mirroring_mirror_images_are_missed(train, planted):
     assert not found.is_copy.any()
 
 
-def test_a_cut_of_a_larger_frame_is_found(train):
-    """Generators see cuts of the prepared frames, which are larger."""
-    large = frames(0, 16, size=80)
-    cuts = large.images[::4, 6:70, 9:73]
-    found = audit_memorisation(cuts, large, small_network(), MemorisationOptions(crops=(0.8,)))
-    assert found.is_copy.all() and (found.nearest == np.arange(0, 48, 4)).all()
+def test_copies_of_cuts_of_prepared_frames_are_told_from_cuts_of_other_patients():
+    """Generators see random cuts of the prepared frames: of any place, of 0.67 to 1 of the side, not square."""
+    rng, prepared, copied = np.random.default_rng(3), frames(0, 16, size=80), np.arange(0, 48, 2)
+    fresh = frames(300, 24, 1, size=80).images
+    made = [apply_crops(x, draw_crops(len(x), rng), 64) for x in (prepared.images[copied], fresh)]
+    found = audit_memorisation(np.concatenate(made), prepared, small_network())
+    is_planted = np.arange(len(found.score)) < len(copied)
+    assert auc(found.score, is_planted).value >= 0.99
+    assert (found.nearest[is_planted] == copied).all()
+    assert found.is_copy[is_planted].mean() > 0.95 and found.is_copy[~is_planted].mean() < 0.1
+
+
+def test_a_cut_that_is_not_looked_for_is_missed():
+    prepared = frames(0, 16, size=80)
+    aside = prepared.images[::4, 12:68, 24:]
+    whole_only = MemorisationOptions(smallest_side=1.0)
+    assert audit_memorisation(aside, prepared, small_network()).is_copy.all()
+    assert audit_memorisation(aside, prepared, small_network(), whole_only).is_copy.mean() < 0.2
 
 
 @pytest.mark.real
@@ -95,10 +108,10 @@ def test_copies_of_real_frames_are_told_from_other_patients_real_frames(real_dat
 
 
 def test_neither_the_order_nor_the_chunks_count(train, planted, monkeypatch):
-    some = planted[0][::9]
-    whole = audit_memorisation(some, train, small_network())
+    some, few = planted[0][::9], Frames(*(value[:18] for value in (train.images, train.patient_ids, train.is_fatty)))
+    whole = audit_memorisation(some, few, small_network())
     monkeypatch.setattr(memorisation, "_AT_ONCE", 5)
-    parts = audit_memorisation(some[::-1], train, small_network())
+    parts = audit_memorisation(some[::-1], few, small_network())
     np.testing.assert_allclose(parts.score[::-1], whole.score, atol=1e-4)
 
 
@@ -106,13 +119,13 @@ def test_the_report_is_json_names_frames_and_its_network(audit, train, planted):
     told = json.loads(json.dumps(audit.to_json(), allow_nan=False))
     assert told["n_copies"] == audit.is_copy.sum() == len(told["copies"])
     assert told["copies"][0]["nearest"] == "P0#0" and told["network"] == "random-filters-672"
-    assert told["is_simulated"] and told["n_real"] == 48 and len(told["scores"]) == len(planted[0]) + len(planted[1])
+    assert told["is_simulated"] and told["n_real"] == 36 and len(told["scores"]) == len(planted[0]) + len(planted[1])
 
 
 def test_progress_counts_real_and_synthetic_images(train, planted):
     told = []
     audit_memorisation(planted[0][:4], train, small_network(), progress=lambda *step: told.append(step))
-    assert told[-1] == ("memorisation", 52, 52)
+    assert told[-1] == ("memorisation", 40, 40)
 
 
 def test_two_patients_are_too_few_and_oblong_images_are_refused(train):
@@ -123,7 +136,7 @@ def test_two_patients_are_too_few_and_oblong_images_are_refused(train):
         audit_memorisation(train.images[:2, :40], train, small_network())
 
 
-@pytest.mark.parametrize("bad", [{"crops": ()}, {"crops": (1.2,)}, {"max_shift": 0.5}, {"n_others": 0}])
+@pytest.mark.parametrize("bad", [{"smallest_side": 0.4}, {"smallest_side": 1.2}, {"max_shift": 0.5}, {"n_others": 0}])
 def test_options_out_of_range_are_refused(bad):
     with pytest.raises(UnsuitableInputError, match="[Cc]hange"):
         MemorisationOptions(**bad)
