@@ -4,7 +4,7 @@
 for two cores; why its numbers are what they are is in ``docs/decisions/0016-small-latent-diffusion.md``.
 
 Source: Hardy R et al., Sci Rep 2023, 10.1038/s41598-023-48062-z (Latent diffusion models); Rombach R et al., CVPR 2022,
-10.1109/CVPR52688.2022.01042 (base configurations).
+10.1109/CVPR52688.2022.01042 (base configurations: semantic synthesis with VQ-f4, class-conditional with VQ-f8).
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ CONFIGURATIONS: dict[tuple[str, str], LdmSize] = {
         is_class_conditioned=True,
         beta_end=0.0195,
         loss="l2",
-        autoencoder=AutoencoderSize(latent_channels=4, factor=8, channels=(128, 128, 256, 512), n_codes=16384, **_VQ),
+        autoencoder=AutoencoderSize(latent_channels=4, factor=8, channels=(128, 256, 256, 512), n_codes=16384, **_VQ),
         **_PAPER,
     ),
     ("small", "ldm_semantic"): LdmSize(

@@ -11,9 +11,10 @@ from tiny_ldm import tiny_frames, tiny_options
 from liver_models.errors import UnsuitableInputError
 from liver_models.synthesis.generator import load_generator, train_generator
 from liver_models.synthesis.ldm_network import Denoiser, diffusion_loss
-from liver_models.synthesis.ldm_options import CONFIGURATIONS, LDM_KINDS, LdmOptions
-from liver_models.synthesis.samplers import SamplerOptions
+from liver_models.synthesis.ldm_options import BETA_START, CONFIGURATIONS, LDM_KINDS, N_TRAIN_TIMESTEPS, LdmOptions
+from liver_models.synthesis.samplers import GUIDANCE, SamplerOptions
 from liver_models.synthesis.step_training import StepOptions, ema_decay, rate_at, train_steps
+from liver_models.ultrasound.frames import sides_of
 from liver_models.weights import Weights, load_weights, save_weights
 
 
@@ -180,7 +181,17 @@ def test_the_paper_configurations_are_those_of_the_text():
     assert (256 // semantic.autoencoder.factor, semantic.autoencoder.latent_channels) == (64, 3)
     assert (256 // cls.autoencoder.factor, cls.autoencoder.latent_channels) == (32, 4)
     assert (semantic.loss, semantic.beta_end, cls.beta_end, cls.class_embedding) == ("l1", 0.0205, 0.0195, 512)
-    assert not semantic.is_class_conditioned
+    assert not semantic.is_class_conditioned and cls.is_class_conditioned and cls.loss == "l2"
+    for one in (semantic, cls):
+        assert (one.prediction, one.min_snr, one.is_balanced, one.autoencoder.family) == ("epsilon", None, False, "vq")
+    # Latents of VQ-f4 and VQ-f8, whose authors' base configurations those of the text are likely to be.
+    assert (semantic.autoencoder.channels, semantic.autoencoder.n_codes) == ((128, 256, 512), 8192)
+    assert (cls.autoencoder.channels, cls.autoencoder.n_codes) == ((128, 256, 256, 512), 16_384)
+    assert (semantic.channels, semantic.attention) == ((128, 512, 1024), (False,) * 3)
+    assert (cls.channels, cls.attention) == ((256, 512, 1024), (True,) * 3)
+    assert all(width // heads == 32 for width, heads in zip(cls.channels, cls.heads, strict=True))
+    assert (BETA_START, N_TRAIN_TIMESTEPS, LdmOptions().guidance_dropout) == (0.0015, 1000, 0.1)
+    assert (GUIDANCE, SamplerOptions("ddim").n_steps) == (1.2, 500) and sides_of("paper") == (320, 256)
     with torch.device("meta"):
         n = sum(p.numel() for p in Denoiser("ldm_class", cls, 32).parameters())
     assert n == pytest.approx(395e6, rel=0.05)
