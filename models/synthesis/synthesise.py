@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UnsuitableInputError
-from ..io.files import read_bytes, sha256_of_bytes, write_atomically
+from ..io.files import inside, read_bytes, sha256_of_bytes, write_atomically
 from ..io.synthetic_set import (
     IMAGES_FOLDER,
     MANIFEST,
@@ -109,14 +109,17 @@ def synthesise(
     }
     check_own_folder(out, (IMAGES_FOLDER, MANIFEST, UNFINISHED))
     if (out / MANIFEST).exists():
-        return _finished(out, begun)
+        found = _finished(out, begun)
+        manifest = _audited(found, out, audit)
+        if manifest is not found:
+            write_manifest(manifest, out)
+        return manifest
     _begin(out, begun)
     names = [f"{IMAGES_FOLDER}/{k:05d}.png" for k in range(len(answers))]
     _draw(generator, answers, seed, out, names, batch, progress)
-    files = [read_bytes(out / name) for name in names]
     images = tuple(
-        SyntheticImage(name, bool(answer), sha256_of_bytes(data))
-        for name, answer, data in zip(names, answers, files, strict=True)
+        SyntheticImage(name, bool(answer), sha256_of_bytes(read_bytes(out / name)))
+        for name, answer in zip(names, answers, strict=True)
     )
     manifest = SyntheticManifest(
         kind=generator.kind,
@@ -128,9 +131,7 @@ def synthesise(
         is_trained_on_simulated_data=generator.is_trained_on_simulated_data,
         images=images,
     )
-    pixels = read_images(manifest, out)
-    found = audit(pixels, answers) if callable(audit) else audit
-    manifest = replace(manifest, audit=dict(found or {}))
+    manifest = _audited(manifest, out, audit)
     write_manifest(manifest, out)
     (out / UNFINISHED).unlink(missing_ok=True)
     if progress:
@@ -148,13 +149,30 @@ def _with_sampler(generator: Generator, sampler: Any) -> Generator:
     return generator.with_sampler(sampler)
 
 
+def _audited(manifest: SyntheticManifest, out: Path, audit: Audit | Mapping[str, Any] | None) -> SyntheticManifest:
+    """The manifest with what an audit says, unless it says something already; pictures are read for an audit only."""
+    if audit is None or manifest.audit:
+        return manifest
+    if callable(audit):
+        answers = np.array([one.is_fatty for one in manifest.images], bool)
+        audit = audit(read_images(manifest, out), answers)
+    return replace(manifest, audit=dict(audit))
+
+
 def _finished(out: Path, begun: Mapping[str, Any]) -> SyntheticManifest:
-    """The complete set that is there, if it is the one asked for."""
+    """The complete set that is there, if it is the one asked for and its pictures are as they were made."""
     manifest = read_manifest(out)
     n_fatty = sum(one.is_fatty for one in manifest.images)
     found = {"n_healthy": len(manifest.images) - n_fatty, "n_fatty": n_fatty}
     found |= {key: getattr(manifest, key) for key in ("generator_sha256", "kind", "seed", "sampler")}
     _check_same(found, begun)
+    for one in manifest.images:
+        path = inside(out, one.file)
+        if not path.is_file() or sha256_of_bytes(read_bytes(path)) != one.sha256:
+            raise UnsuitableInputError(
+                f"A complete set needs its pictures as they were made; '{path.name}' is missing or was changed since. "
+                "Remove the folder and draw the set again."
+            )
     (out / UNFINISHED).unlink(missing_ok=True)
     return manifest
 

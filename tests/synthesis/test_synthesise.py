@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,29 @@ def test_a_full_disk_is_said_and_the_set_goes_on(weights, complete, tmp_path):
     assert len(os.listdir(tmp_path / "set/images")) == 4
     drawn(weights, tmp_path / "set")
     assert bytes_of(tmp_path / "set") == bytes_of(complete)
+
+
+def test_a_complete_set_whose_pictures_were_changed_is_refused(weights, complete, tmp_path):
+    shutil.copytree(complete, tmp_path / "set")
+    (tmp_path / "set/images/00003.png").unlink()
+    with pytest.raises(UnsuitableInputError, match=r"'00003.png' is missing or was changed.*Remove the folder"):
+        drawn(weights, tmp_path / "set")
+    shutil.copy(complete / "images/00002.png", tmp_path / "set/images/00003.png")
+    with pytest.raises(UnsuitableInputError, match=r"'00003.png' is missing or was changed.*Remove the folder"):
+        drawn(weights, tmp_path / "set")
+
+
+def test_a_complete_set_that_was_not_audited_is_audited_when_that_is_asked_for(weights, complete, tmp_path):
+    shutil.copytree(complete, tmp_path / "set")
+    found = drawn(weights, tmp_path / "set", audit=lambda images, answers: {"n": len(images)})
+    assert found.audit == read_manifest(tmp_path / "set").audit == {"n": 13}
+    assert found.images == read_manifest(complete).images
+    drawn(weights, tmp_path / "set", audit=lambda *_: pytest.fail("it is audited"))
+
+
+def test_pictures_are_not_all_held_in_memory_where_nothing_compares_them(weights, tmp_path, monkeypatch):
+    monkeypatch.setattr("liver_models.synthesis.synthesise.read_images", lambda *_: pytest.fail("all are read"))
+    drawn(weights, tmp_path / "set")
 
 
 def test_another_set_in_the_folder_is_refused(weights, complete, tmp_path):
