@@ -4,7 +4,7 @@ Real and generated images are changed alike before a discriminator sees either, 
 heart, and a generator is not taught the changes. What is drawn lies apart from how it is applied.
 
 Brightness and contrast change far less than in the source (0.1 instead of 0.5): a liver's grey level is what tells fat,
-and with the source's ranges a discriminator cannot see it, so that all images come out equally bright. Decision 17.
+and changed by half its range it can tell a discriminator little. Decision 17.
 
 Source: Zhao S et al., Differentiable Augmentation for Data-Efficient GAN Training, NeurIPS 2020,
 10.48550/arXiv.2006.10738.

@@ -35,18 +35,6 @@ COLLAPSED_REPEATS = 0.5
 """Share of repeated images above which it is said so, too: a few images in turn are diverse, but few."""
 REPEAT_NEARER = 0.5
 """An image repeats another if it is nearer than this share of what any two patients' images are."""
-PUBLISHED = {
-    "semantic and class latent diffusion": {"inception_score_at_most": 1.90, "fid_at_least": 69.45},
-    "stacked GAN, Table 1 (abnormal, normal)": {
-        "DCGAN": {"inception_score": (1.32, 1.28), "fid": (113.87, 161.76)},
-        "DCGAN + Stage-II": {"inception_score": (1.55, 1.48), "fid": (100.05, 99.53)},
-        "DCGAN + SN": {"inception_score": (1.09, 1.34), "fid": (170.68, 247.76)},
-        "DCGAN + SN + Stage-II": {"inception_score": (1.67, 1.50), "fid": (156.55, 110.17)},
-        "DCGAN + SN + SA": {"inception_score": (1.42, 1.38), "fid": (160.19, 259.19)},
-        "DCGAN + SN + SA + Stage-II": {"inception_score": (1.51, 1.51), "fid": (108.39, 103.07)},
-    },
-}
-"""The two papers' figures, from their own data and an ImageNet Inception: to be shown beside ours, never as ours."""
 
 
 class Frames(Protocol):
