@@ -189,7 +189,9 @@ class LatentDiffusion:
         parts = {"unet": {}, "autoencoder": {}, "": {}}
         for name, value in weights.tensors.items():
             part, _, rest = name.rpartition("/")
-            parts.setdefault(part, {})[rest] = value
+            if part not in parts:
+                raise UnsuitableInputError(f"A latent diffusion model has no tensor '{name}'. Train it again.")
+            parts[part][rest] = value
         self.latent_side = self.side // self.size.autoencoder.factor
         self.network = Denoiser(self.kind, self.size, self.latent_side)
         unet = Weights(parts["unet"], card)
@@ -197,6 +199,7 @@ class LatentDiffusion:
         self.network.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in unet.tensors.items()})
         self.network.to(self.device).eval()
         self.autoencoder = filled(autoencoder, Weights(parts["autoencoder"], card)).to(self.device).eval()
+        _check_latents(self.latents, self.size.autoencoder.latent_channels)
         self.maps, self.map_is_fatty = self._checked_maps(parts[""])
 
     def _checked_maps(self, found: Mapping[str, np.ndarray]):
@@ -274,6 +277,15 @@ class LatentDiffusion:
         rng = np.random.default_rng([seed, number, _MAP_DRAWS])
         chosen = rng.choice(np.flatnonzero(self.map_is_fatty == is_fatty), 1)
         return distort_map(crop_maps(self.maps[chosen], draw_crops(1, rng), self.side // 2)[0], rng)
+
+
+def _check_latents(latents: Any, n_channels: int) -> None:
+    keys = ("mean", "scale", "low", "high")
+    if not isinstance(latents, dict) or any(np.shape(latents.get(key)) != (n_channels,) for key in keys):
+        raise UnsuitableInputError(
+            f"A latent diffusion model's card needs mean, scale, low and high of {n_channels} latent channels; found "
+            "others. Train it again."
+        )
 
 
 def load(weights: Weights) -> LatentDiffusion:

@@ -128,6 +128,16 @@ def test_weights_without_a_tensor_or_maps_are_refused(frames):
         tensors = {key: value for key, value in weights.tensors.items() if key != name}
         with pytest.raises(UnsuitableInputError, match=sentence):
             load_generator(Weights(tensors, weights.card))
+    with pytest.raises(UnsuitableInputError, match="no tensor 'other/x'"):
+        load_generator(Weights({**weights.tensors, "other/x": np.zeros(1)}, weights.card))
+
+
+def test_a_card_without_the_range_of_latents_is_refused_before_anything_is_drawn(frames):
+    weights = train_generator("ldm_class", frames, tiny_options())
+    for latents in ({}, {**weights.card["config"]["latents"], "high": [1.0]}):
+        card = {**weights.card, "config": {**weights.card["config"], "latents": latents}}
+        with pytest.raises(UnsuitableInputError, match="mean, scale, low and high of 2 latent channels"):
+            load_generator(Weights(weights.tensors, card))
 
 
 @pytest.mark.parametrize(
