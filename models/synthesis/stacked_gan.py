@@ -141,6 +141,8 @@ class _Run:
                 clock.stop_if_late()
             self._finish(state)
             checkpoint.write(state, None)
+        if not clock.is_at_end:
+            clock.tell(None, None)
         return Weights(state.done, self._card(state))
 
     def _name(self, number: int) -> str:
@@ -220,6 +222,7 @@ class _Clock:
         self.options, self.parts, self.state = options, parts, state
         self.told = progress or (lambda report: None)
         self.started, self.cost_at_start = time.monotonic(), self._cost_left()
+        self.is_at_end = False
 
     def _cost_left(self) -> float:
         """Of all rounds that may come; a round costs as its pixels, a second stage's a quarter more."""
@@ -240,6 +243,7 @@ class _Clock:
         eta = None if left == self.cost_at_start else spent * left / (self.cost_at_start - left)
         done = sum(rounds[: state.part]) + state.round
         name = f"{CLASSES[is_fatty]}, stage {stage + 1} of {len(self.options.stages)}"
+        self.is_at_end = done == sum(rounds)
         self.told(TrainingProgress(name, done, sum(rounds), loss, distance, METRIC, eta))
 
     def stop_if_late(self):

@@ -285,6 +285,15 @@ def test_progress_counts_every_round_and_foresees_the_end():
     assert reports[1].stage == "healthy, stage 1 of 2" and reports[-1].stage == "fatty, stage 2 of 2"
 
 
+def test_progress_reaches_the_end_where_a_stage_stops_early(monkeypatch):
+    distances = iter([1.0, 2.0, 2.0] * 2)
+    monkeypatch.setattr(stacked_gan.ClassJudge, "distance", lambda self, made: next(distances))
+    told = []
+    train_generator("stacked_gan", frames(), tiny(variant="dcgan", steps=20, patience=2), progress=told.append)
+    done = [one.epoch for one in told]
+    assert done == sorted(done) and done[-1] == told[-1].n_epochs == 20
+
+
 def test_the_papers_tables_have_a_row_for_every_variant():
     assert tuple(VARIANT_NAMES) == VARIANTS == tuple(TABLE_1) == tuple(TABLE_2)[1:]
     assert min(row.fid[0] for row in TABLE_1.values()) == TABLE_1["dcgan_stacked"].fid[0]
