@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fold.add_argument("--fold", metavar="K/N", help="the training part of fold K of N, patients divided by --seed")
     learn.add_argument("--size", default="small", help="small, or paper: needs a GPU (default: %(default)s)")
     learn.add_argument("--steps", type=int, help="of training (default: the size's)")
+    learn.add_argument("--variant", help="of a stacked GAN: dcgan_stacked (default), dcgan_sn_sa_stacked, ...")
     learn.add_argument("--autoencoder", metavar="DIR", help="a trained one in diffusers' format (default: train one)")
     learn.add_argument("--seed", type=int, default=0, help="of folds, start and draws (default: %(default)d)")
     learn.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
@@ -73,8 +74,10 @@ def _options(args: argparse.Namespace):
 
     if args.kind == "stacked_gan" and args.autoencoder:
         raise UnsuitableInputError("A stacked GAN has no autoencoder; found --autoencoder. Leave it out.")
+    if args.kind != "stacked_gan" and args.variant:
+        raise UnsuitableInputError("Only a stacked GAN has variants; found --variant. Leave it out.")
     shared = {"size": args.size, "seed": args.seed, "steps": args.steps, "device": args.device}
-    return generator_options(args.kind, **shared, autoencoder=args.autoencoder)
+    return generator_options(args.kind, **shared, variant=args.variant, autoencoder=args.autoencoder)
 
 
 def _patients_of(frames, file: str) -> list[int]:

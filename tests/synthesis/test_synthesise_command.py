@@ -52,9 +52,16 @@ def test_patients_are_named_in_a_file(tmp_path):
 
 
 def test_options_reach_the_training():
-    args = Namespace(kind="ldm_class", size="small", seed=3, steps=7, device="cpu", autoencoder="folder")
+    args = Namespace(kind="ldm_class", size="small", seed=3, steps=7, device="cpu", autoencoder="folder", variant=None)
     options = _options(args)
     assert (options.seed, options.steps, options.autoencoder, options.device) == (3, 7, "folder", "cpu")
+
+
+def test_a_stacked_gan_is_of_the_variant_asked_for():
+    args = Namespace(
+        kind="stacked_gan", size="small", seed=0, steps=5, device="cpu", autoencoder=None, variant="dcgan_sn"
+    )
+    assert _options(args).variant == "dcgan_sn"
 
 
 @pytest.mark.parametrize(
@@ -63,6 +70,8 @@ def test_options_reach_the_training():
         (["--kind", "diffusion", "--out", "w.safetensors"], "one of ldm_semantic, ldm_class, stacked_gan"),
         (["--kind", "ldm_class", "--out", "w.pth"], "a name that ends in .safetensors"),
         (["--kind", "ldm_class", "--out", "w.safetensors", "--size", "huge"], "one of small, paper; found 'huge'"),
+        (["--kind", "ldm_class", "--out", "w.safetensors", "--variant", "dcgan"], "Only a stacked GAN has variants"),
+        (["--kind", "stacked_gan", "--out", "w.safetensors", "--variant", "x"], "variant needs to be one of dcgan,"),
         (["--kind", "ldm_class", "--out", "w.safetensors", "--seed", "-1"], "A seed needs to be 0 or above; found -1"),
     ],
 )
