@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ import numpy as np
 
 from ..errors import UnsuitableInputError
 from ..learning.training_progress import TrainingProgress
-from ..ultrasound.frames import FrameSet
+from ..ultrasound.frames import FrameSet, apply_crops, centre_cut, draw_crops
 from ..weights import Weights
 
 _MODULES = {"ldm_semantic": "latent_diffusion", "ldm_class": "latent_diffusion", "stacked_gan": "stacked_gan"}
@@ -81,6 +82,23 @@ def check_frames(frames: FrameSet, least_patients: int = 2) -> None:
             f"A generator needs frames of at least {least_patients} patients of each class; found {counts['healthy']} "
             f"healthy and {counts['fatty']} fatty. Add patients of the class that lacks."
         )
+
+
+def frames_as_made(frames: FrameSet, kind: str, side: int, seed: int) -> FrameSet:
+    """Real frames as images of a kind show them, to judge the two side by side.
+
+    Diffusion models learn from random crops and draw such; the stacked GAN learns from whole frames.
+
+    Args:
+        frames: Prepared.
+        kind: Of generator.
+        side: Of its images.
+        seed: Of the crops.
+    """
+    if kind == "stacked_gan":
+        return replace(frames, images=centre_cut(frames.images, side))
+    crops = draw_crops(len(frames), np.random.default_rng([seed, len(frames)]))
+    return replace(frames, images=apply_crops(frames.images, crops, side))
 
 
 def train_generator(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...io.files import read_bytes, sha256_of_bytes
-from ...io.synthetic_set import MANIFEST
+from ...io.synthetic_set import MANIFEST, read_manifest
 from ...ultrasound.frames import FrameSet, centre_cut
 from ...ultrasound.nafld_baselines import texture_scores
 from ...weights import Weights, load_weights, save_weights
@@ -66,8 +66,8 @@ class Computer:
 
     def _filter(self, unit: Unit, params) -> Result:
         learnt, _ = self._halves(params)
-        images, _ = parts.read_set(self.store.file(unit.needs["images"]))
-        kept, n_passed = parts.plausible(images, learnt, params["n_healthy"], params["n_fatty"])
+        images, manifest = parts.read_set(self.store.file(unit.needs["images"]))
+        kept, n_passed = parts.plausible(images, manifest.kind, learnt, params["n_healthy"], params["n_fatty"])
         return {"n_drawn": len(images), "n_passed": n_passed}, {"kept": kept}
 
     def _images(self, unit: Unit) -> tuple[FrameSet, tuple[str, ...]]:
@@ -108,12 +108,15 @@ class Computer:
         images, _ = self._images(unit.needs["images"])
         classifier = self._weights(unit.needs["classifier"])
         found: dict[str, Any] = {"audit": self._copies(unit.needs["images"])}
+        kind = read_manifest(self.store.file(_drawn(unit.needs["images"]))).kind
         arrays = {}
         for name, answers in (("healthy", (False,)), ("fatty", (True,)), ("both", (False, True))):
             chosen = [np.flatnonzero(images.is_fatty == answer)[: params.get("n_judged")] for answer in answers]
             chosen = np.concatenate(chosen)
             real = [one.subset(np.flatnonzero(np.isin(one.is_fatty, answers))) for one in (learnt, held_out)]
-            found[name] = parts.judged(images.images[chosen], *real, classifier, params["n_resamples"], params["seed"])
+            found[name] = parts.judged(
+                images.images[chosen], kind, *real, classifier, params["n_resamples"], params["seed"]
+            )
             if name != "both":
                 shown = images.images[chosen[:N_SHOWN]]
                 near = centre_cut(learnt.images, images.side)[parts.nearest_training(shown, learnt)]
@@ -125,7 +128,7 @@ class Computer:
 
     def _copies(self, unit: Unit) -> dict:
         """How many of a drawn or filtered set's images copy a training frame."""
-        drawn = unit.needs["images"] if unit.kind == "filter" else unit
+        drawn = _drawn(unit)
         scores = np.array(self.store.load(drawn)[0]["audit"]["scores"], float)
         if unit.kind == "filter":
             scores = scores[self.store.load(unit)[1]["kept"]]
@@ -146,3 +149,8 @@ class Computer:
 
     def _weights(self, unit: Unit) -> Weights:
         return load_weights(self.store.file(unit, ".safetensors"))
+
+
+def _drawn(unit: Unit) -> Unit:
+    """The drawn set behind one that may be filtered."""
+    return unit.needs["images"] if unit.kind == "filter" else unit

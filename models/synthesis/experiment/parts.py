@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,7 +23,7 @@ from ...ultrasound.phantom_nafld import simulate_nafld_cohort
 from ...ultrasound.reading import read_cohort
 from ...weights import Weights
 from ..gan_options import GanOptions
-from ..generator import train_generator
+from ..generator import frames_as_made, train_generator
 from ..ldm_options import AutoencoderSize, LdmOptions
 from .gan_plan import split_of_repeat
 
@@ -118,8 +117,7 @@ def memorised(images: np.ndarray, frames: FrameSet) -> dict:
     from ..features import small_network
     from ..memorisation import audit_memorisation
 
-    real = replace(frames, images=centre_cut(frames.images, images.shape[1]))
-    return audit_memorisation(images, real, small_network()).to_json()
+    return audit_memorisation(images, frames, small_network()).to_json()
 
 
 def read_set(folder: Path) -> tuple[FrameSet, SyntheticManifest]:
@@ -171,18 +169,18 @@ def explained(weights: Weights, images: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 def judged(
     images: np.ndarray,
+    kind: str,
     learnt: FrameSet,
     held_out: FrameSet,
     classifier: Weights,
     n_resamples: int,
     seed: int,
 ) -> dict:
-    """Fidelity of images against held-out frames beside the real-real floor, JSON-ready."""
+    """Fidelity of images against held-out frames as their kind shows them, beside the real-real floor, JSON-ready."""
     from ..features import Classifier, small_network
     from ..fidelity import judge_fidelity
 
-    side = images.shape[1]
-    real = [replace(frames, images=centre_cut(frames.images, side)) for frames in (learnt, held_out)]
+    real = [frames_as_made(frames, kind, images.shape[1], seed) for frames in (learnt, held_out)]
     about = Classifier("our classifier of real frames", lambda shown: fatty_probability(classifier, shown))
     return judge_fidelity(images, *real, small_network(), about, n_resamples=min(n_resamples, 500), seed=seed).to_json()
 
@@ -196,7 +194,7 @@ def nearest_training(images: np.ndarray, frames: FrameSet) -> np.ndarray:
     return np.array([int(np.argmin(np.linalg.norm(real - one, axis=1))) for one in made], int)
 
 
-def plausible(images: FrameSet, learnt: FrameSet, n_healthy: int, n_fatty: int) -> tuple[np.ndarray, int]:
+def plausible(images: FrameSet, kind: str, learnt: FrameSet, n_healthy: int, n_fatty: int) -> tuple[np.ndarray, int]:
     """The plausible images of each class, in the order they were drawn, by a filter fitted to training frames.
 
     Returns:
@@ -206,7 +204,7 @@ def plausible(images: FrameSet, learnt: FrameSet, n_healthy: int, n_fatty: int) 
     from ..features import small_network
     from ..plausibility import fit_plausibility
 
-    real = replace(learnt, images=centre_cut(learnt.images, images.side))
+    real = frames_as_made(learnt, kind, images.side, seed=0)
     found = fit_plausibility(real, small_network())(images.images, images.is_fatty)
     passed = np.zeros(len(images), bool)
     passed[found.kept] = True

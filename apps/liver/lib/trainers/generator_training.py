@@ -122,15 +122,11 @@ def _judged(weights: Weights, cases: NafldCases, seed: int, progress: Progress) 
     import numpy as np
     from liver_models.synthesis.features import small_network
     from liver_models.synthesis.fidelity import judge_fidelity
-    from liver_models.synthesis.generator import load_generator
-    from liver_models.ultrasound.frames import FrameSet, centre_cut
+    from liver_models.synthesis.generator import frames_as_made, load_generator
 
     generator = load_generator(weights)
-
-    def as_made(frames: FrameSet) -> FrameSet:
-        cut = centre_cut(frames.images, generator.side)
-        return FrameSet(cut, frames.is_fatty, frames.patient_ids, frames.names, frames.is_simulated)
-
+    parts = (cases.for_generators, cases.calibrating)
+    real = [frames_as_made(frames, generator.kind, generator.side, seed) for frames in parts]
     n = min(N_JUDGED, len(cases.for_generators))
     is_fatty = np.arange(n) < round(n * float(cases.for_generators.is_fatty.mean()))
 
@@ -138,4 +134,4 @@ def _judged(weights: Weights, cases: NafldCases, seed: int, progress: Progress) 
         progress({"stage": "drawing images to judge", "epoch": n_done, "n_epochs": n_all})
 
     images = generator.sample(is_fatty, seed, progress=told)
-    return judge_fidelity(images, as_made(cases.for_generators), as_made(cases.calibrating), small_network(), seed=seed)
+    return judge_fidelity(images, *real, small_network(), seed=seed)
