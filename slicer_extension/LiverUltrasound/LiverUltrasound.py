@@ -1,4 +1,4 @@
-"""Module LiverUltrasound: fibrotic NASH from B-mode pictures, elastograms and clinical values."""
+"""Module LiverUltrasound: fibrotic NASH from B-mode, elastograms and clinical values; fatty liver from B-mode."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import slicer
 import slicer.util
 from LiverLabelLib.us_subject import Subject
 from LiverLabelWidgets.answer_panel import AnswerPanel
+from LiverLabelWidgets.ask_panel import AskPanel
 from LiverLabelWidgets.clinical_panel import ClinicalPanel
 from LiverLabelWidgets.module_widget import ModuleWidget
-from LiverLabelWidgets.nash_panel import NashPanel
 from LiverLabelWidgets.outline_panel import addOutlinePanel
 from LiverLabelWidgets.swe_panel import SwePanel
 from LiverLabelWidgets.viewer_panel import ViewerPanel
@@ -27,11 +27,13 @@ class LiverUltrasound(ScriptedLoadableModule):
         parent.contributors = ["The LiverLabel contributors"]
         parent.helpText = (
             "Shows the ultrasound pictures of a case or of files, asks a LiverLabel server for the probability of "
-            "fibrotic NASH and stores the reader's answer and outline. The weights that come with LiverLabel were "
-            "trained on simulated rats only. Research tool, not a medical device. Not for diagnosis or treatment "
-            "decisions."
+            "fibrotic NASH or of fatty liver and stores the reader's answer and outline. The weights that come with "
+            "LiverLabel were trained on simulated rats and patients only. Research tool, not a medical device. Not for "
+            "diagnosis or treatment decisions."
         )
-        parent.acknowledgementText = "The method is ResHy-Net (Xia F et al.)."
+        parent.acknowledgementText = (
+            "Fibrotic NASH: ResHy-Net (Xia F et al.). Fatty liver: networks of B-mode frames (Byra M et al.)."
+        )
 
 
 class LiverUltrasoundWidget(ModuleWidget):
@@ -41,10 +43,10 @@ class LiverUltrasoundWidget(ModuleWidget):
         self.subject = subject = Subject(session)
         viewer = ViewerPanel(ui, session, subject)
         swe, clinical = SwePanel(ui, session, subject), ClinicalPanel(ui, session, subject)
-        nash = NashPanel(ui, session, subject, clinical, swe)
+        ask = AskPanel(ui, session, subject, clinical, swe)
         self.outline = addOutlinePanel(ui.outlineCollapsible.layout(), session)
         viewer.onCase()
-        return [viewer, swe, clinical, nash, AnswerPanel(ui, session, subject), self.outline]
+        return [viewer, swe, clinical, ask, AnswerPanel(ui, session, subject), self.outline]
 
 
 class LiverUltrasoundTest(ScriptedLoadableModuleTest):

@@ -41,12 +41,14 @@ def test_each_two_regions_that_differ_have_a_row_and_unusable_files_are_named():
     found = [
         Disagreement("a", "region", True, {}, (("anna", "ben", 0.254), ("anna", "cleo", 0.5)), ("dora",)),
         Disagreement("b", "answer", False, {"anna": True, "ben": False}, (), ()),
+        Disagreement("c", "answer", True, {"anna": True, "ben": False}, (), (), "nafld"),
     ]
     assert case_list.disagreement_rows(found) == [
         ("a", "region", "0.25", "anna, ben"),
         ("a", "region", "0.50", "anna, cleo"),
         ("a", "region", "–", "the file of dora cannot be used"),
         ("b", "answer (reopened)", "–", "anna: yes, ben: no"),
+        ("c", "answer: Fatty liver (NAFLD)", "–", "anna: yes, ben: no"),
     ]
 
 

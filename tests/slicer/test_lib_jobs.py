@@ -7,10 +7,13 @@ import time
 
 import pytest
 from faulty_server import FaultyServer, hangs, sends, sends_json, trickles
+from LiverLabelLib.case_list import annotation_row
+from LiverLabelLib.class_answers import read_class_answer
 from LiverLabelLib.client import LiverLabelClient
 from LiverLabelLib.errors import CancelledError, LiverLabelError, RequestTimeoutError, UnsuitableInputError
 from LiverLabelLib.jobs import JobRunner
 from LiverLabelLib.outbox import Outbox
+from LiverLabelLib.protocol import class_label_bytes
 from LiverLabelLib.transport import Call
 
 
@@ -149,6 +152,18 @@ def test_an_annotation_outlives_a_server_that_is_gone_and_is_sent_later(tmp_path
         server.answers[put] = sends(b"{}", "application/json")
         assert outbox.send_all(client, Call()) == (2, []) and outbox.waiting() == []
         assert b"one" in server.seen[-1][3]
+
+
+def test_answers_to_two_questions_both_wait_and_each_is_replaced_by_its_own(tmp_path):
+    outbox = Outbox(tmp_path)
+    for task, value in (("nafld", True), ("fibrotic_nash", True), ("nafld", False)):
+        content = class_label_bytes("c1", task, value, "anna")
+        keep(outbox, "http://127.0.0.1:8000", file_name="c1.label.json", content=content)
+    waiting = outbox.waiting()
+    assert [read_class_answer(one.content, "c1", "fibrotic_nash") for one in waiting] == [True, None]
+    assert [read_class_answer(one.content, "c1", "nafld") for one in waiting] == [None, False]
+    kinds = [annotation_row(one, None)[1] for one in waiting]
+    assert kinds == ["answer: Fibrotic NASH", "answer: Fatty liver (NAFLD)"]
 
 
 def test_a_newer_annotation_stands_for_older_ones_of_its_reader_and_kind(tmp_path):

@@ -207,7 +207,7 @@ def test_a_grad_cam_lies_on_its_picture_in_its_pixel_size(lib, view, tmp_path):
     rows, columns = np.mgrid[:60, :90]
     image = io.pictureFromPixels((120 + 60 * np.sin(rows / 5)).astype(np.uint8), (0.3, 0.2), case="c")
     cam = np.exp(-((columns - 65) ** 2 + (rows - 20) ** 2) / 150.0).T[:, :, None].astype(np.float32)
-    node = display.overlayGradCam(cam, image, case="c", opacity=0.5)
+    node = display.overlayExplanation(cam, image, role="grad_cam", case="c", opacity=0.5)
     display.alignSlices(image)
     drawn = view.draw(Path(os.environ.get("LIVERLABEL_PICTURES", tmp_path)) / "grad-cam.png")
     hot, cold = (drawn[pixelOf(lib, view, image, voxel)] for voxel in ((65, 20, 0), (15, 50, 0)))

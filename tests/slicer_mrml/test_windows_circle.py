@@ -182,7 +182,7 @@ def test_nash_is_asked_explained_and_corrected(server, label, openModule, view, 
     openCase(label, "simulated-rat-0001")
     ui = ultrasound.ui
     ui.askButton.click()
-    waitUntil(lambda: ui.probabilityLabel.text != "" and not ui.nashCancelButton.enabled, LIMIT_S)
+    waitUntil(lambda: ui.probabilityLabel.text != "" and not ui.askCancelButton.enabled, LIMIT_S)
     assert "%" in ui.probabilityLabel.text and "imulated" in ui.simulatedResultLabel.text
     ui.gradCamCheckBox.setChecked(True)
     ui.elastogramCollapsible.setCollapsed(True)

@@ -213,16 +213,16 @@ def test_the_scene_may_close_while_the_map_is_shown(module):
 def test_asking_is_cancelled_by_its_button(module):
     connect(app.session(), FakeClient(delayS=5))
     module.ui.askButton.click()
-    module.ui.nashCancelButton.click()
+    module.ui.askCancelButton.click()
     waitUntil(lambda: not module.panels[3].status.isBusy)
-    assert "Cancelled" in module.ui.nashStatusLabel.text and module.ui.askButton.enabled
+    assert "Cancelled" in module.ui.askStatusLabel.text and module.ui.askButton.enabled
 
 
 def test_a_failure_is_the_sentence_in_the_panel(module):
     client = connect(app.session(), FakeClient())
     client.infer = lambda *_, **__: (_ for _ in ()).throw(LostConnectionError("The server went away. Ask again."))
     ask(module)
-    assert module.ui.nashStatusLabel.text == "The server went away. Ask again."
+    assert module.ui.askStatusLabel.text == "The server went away. Ask again."
 
 
 def test_what_cannot_be_asked_is_grey_with_the_reason(openModule):

@@ -362,7 +362,7 @@ def test_a_file_that_is_gone_is_told_and_nothing_is_sent(module, tmp_path):
     (tmp_path / "a.png").unlink()
     module.ui.askButton.click()
     waitUntil(lambda: not module.panels[3].status.isBusy)
-    assert "could not be" in module.ui.nashStatusLabel.text and client.sent == []
+    assert "could not be" in module.ui.askStatusLabel.text and client.sent == []
 
 
 # Clinical values

@@ -14,7 +14,7 @@ from LiverLabelLib.clinical_facts import clinical_facts
 from LiverLabelLib.geometry import picture_affine
 from LiverLabelLib.nifti import Volume
 from LiverLabelLib.protocol import Progress, Task
-from LiverLabelLib.results import NashAnswer
+from LiverLabelLib.results import NafldAnswer, NashAnswer
 from LiverLabelLib.session import CASES, SERVER
 
 ROWS, COLUMNS = 80, 120
@@ -94,8 +94,37 @@ def answer(caseId="rat-001", **changed):
     return NashAnswer(**{**values, **changed})
 
 
+def fattyAnswer(caseId="rat-001", **changed):
+    """Of fatty liver, from three frames, with both maps; the signed one is against it on the left."""
+    ramp = np.linspace(-1, 1, COLUMNS, dtype=np.float32)[:, None, None].repeat(ROWS, axis=1)
+    values = {
+        "task": "nafld",
+        "case_id": caseId,
+        "is_simulated": False,
+        "notice": NOTICE,
+        "model": "nafld 0.1.0",
+        "maps": {
+            "nafld_grad_cam": Volume(np.abs(ramp), picture_affine()),
+            "nafld_gradient_shap": Volume(ramp, picture_affine()),
+        },
+        "units": {},
+        "remarks": (),
+        "probability": 0.734,
+        "probability_low": 0.412,
+        "probability_high": 0.931,
+        "threshold": 0.5,
+        "conformal_answers": (True,),
+        "is_fatty": True,
+        "is_calibrated": True,
+        "is_trained_on_simulated_data": True,
+        "frames": (("place_1", 0.25), ("place_2", 0.5), ("place_3", 1.0)),
+        "trained_on": "55 simulated patients",
+    }
+    return NafldAnswer(**{**values, **changed})
+
+
 class FakeClient:
-    """A server's answers without a server; ``delayS`` makes it slow."""
+    """A server's answers without a server; ``delayS`` makes it slow; ``stored`` may be by task."""
 
     def __init__(self, result=None, delayS=0.0, stored=None):
         self.address = parse_address("http://127.0.0.1:8000")
@@ -124,9 +153,9 @@ class FakeClient:
     def progress(self, request_id, call=None):
         return Progress("running", 1, 3)
 
-    def class_answer(self, case_id, tag="final", call=None):
+    def class_answer(self, case_id, tag="final", call=None, *, task="fibrotic_nash"):
         self._wait(call)
-        return self.stored
+        return self.stored.get(task) if isinstance(self.stored, dict) else self.stored
 
     def cases(self, call=None):
         return ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
+from .class_answers import answered_tasks
 from .client import FINAL
 from .outbox import Annotation
 from .protocol import Case, Disagreement
@@ -68,7 +69,7 @@ def disagreement_rows(found: Iterable[Disagreement]) -> list[tuple[str, ...]]:
     """Case, what is disagreed on, Dice, readers: a row for each two regions, and for each case's answers."""
     rows = []
     for one in found:
-        kind = one.kind if one.is_labelled else f"{one.kind} (reopened)"
+        kind = _kind(one.kind, [one.task] if one.task else []) + ("" if one.is_labelled else " (reopened)")
         unreadable = [f"the file of {reader} cannot be used" for reader in one.unreadable]
         for first, second, dice in one.dice:
             rows.append((one.id, kind, f"{dice:.2f}", f"{first}, {second}"))
@@ -85,7 +86,8 @@ def annotation_row(one: Annotation, connected: str | None) -> tuple[str, ...]:
         one: What waits.
         connected: Address of the connected server; None: none is.
     """
-    kind = "answer" if one.file_name.endswith(".label.json") else "region"
+    isAnswer = one.file_name.endswith(".label.json")
+    kind = _kind("answer", answered_tasks(one.content)) if isAnswer else "region"
     if connected is None:
         why = "No server is connected."
     elif one.address != connected:
@@ -93,6 +95,12 @@ def annotation_row(one: Annotation, connected: str | None) -> tuple[str, ...]:
     else:
         why = one.refusal or "Not sent yet."
     return one.case_id, kind, one.reader or NONE, why, _local_time(one.id), one.address
+
+
+def _kind(kind: str, tasks: Iterable[str]) -> str:
+    """Of a label, with what is answered."""
+    titles = ", ".join(TASK_TITLES.get(task, task) for task in tasks)
+    return f"{kind}: {titles}" if titles else kind
 
 
 def _local_time(annotation_id: str) -> str:

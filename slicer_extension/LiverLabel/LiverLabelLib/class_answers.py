@@ -9,6 +9,16 @@ SEVERAL = 2
 """Version of a file that holds the answers to several tasks; the server makes one of those it is sent."""
 
 
+def answered_tasks(content: bytes) -> tuple[str, ...]:
+    """The tasks that a file of answers is on, sorted; empty where it does not say."""
+    try:
+        told = Fields.of(parse_json(content, "The answer"), "The answer").values
+    except UnusableReplyError:
+        return ()
+    answers = told.get("answers")
+    return tuple(sorted(map(str, answers if isinstance(answers, dict) else filter(None, [told.get("task")]))))
+
+
 def read_class_answer(content: bytes, case_id: str, task: str) -> bool | None:
     """The answer that a ``<id>.label.json`` holds; None: none to this task.
 

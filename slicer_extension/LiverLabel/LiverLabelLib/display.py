@@ -57,6 +57,10 @@ LOOKS = {
     "swap_probability": MapLook("Probability of a swap", "0 to 1", 0, 1, "Viridis", decimals=1),
     "valid_mask": MapLook("Estimated", "1: estimated, 0: not", 0, 1, nLabels=2),
     "grad_cam": MapLook("Grad-CAM", "share of the largest", 0, 1, "Inferno", decimals=1),
+    "nafld_grad_cam": MapLook("Grad-CAM", "share of the largest", 0, 1, "Inferno", decimals=1),
+    "nafld_gradient_shap": MapLook(
+        "Gradient SHAP", "share of the largest, signed", -1, 1, "DivergingBlueRed", decimals=1, nLabels=5
+    ),
 }
 """The maps that the server is known to answer with (``GET /liver/tasks``)."""
 
@@ -168,20 +172,18 @@ def hideUncertain(mapNode, stdNode, maximumStd: float | None):
     return node
 
 
-def overlayGradCam(values, image, *, case: str, index: int = 0, opacity: float = 0.4):
+def overlayExplanation(values, image, *, role: str, case: str, opacity: float = 0.4):
     """Lay an explanation map on its B-mode image and show both; returns the map's node.
 
     Args:
-        values: 0 to 1, columns x rows x 1.
+        values: 0 to 1, or -1 to 1 where it is signed, columns x rows x 1.
         image: The B-mode image's node.
-        index: Of the image, where a case has several.
+        role: The map's name, in ``LOOKS``.
     Raises:
         UnsuitableInputError: another number of columns or rows.
     """
-    node = pictureOnImage(
-        values, image, role="grad_cam" if index == 0 else f"grad_cam.{index}", case=case, name="Grad-CAM"
-    )
-    look = applyLook(node, LOOKS["grad_cam"])
+    node = pictureOnImage(values, image, role=role, case=case, name=LOOKS[role].title)
+    look = applyLook(node, LOOKS[role])
     showInSlices(image, node, opacity=opacity)
     showColourBar(node, look)
     return node

@@ -15,6 +15,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .class_answers import answered_tasks
 from .client import LiverLabelClient
 from .errors import LiverLabelError, RefusedError, UnsuitableInputError
 from .transport import Call
@@ -58,6 +59,8 @@ class Outbox:
         self, address: str, case_id: str, content: bytes, file_name: str, reader: str = "", tag: str = "final"
     ) -> Annotation:
         """Write an annotation; an older one of the same case, tag, reader and kind goes, as this one stands for it.
+
+        Answers to other tasks are of another kind.
 
         Raises:
             UnsuitableInputError: the folder cannot be written; the annotation is in the scene alone.
@@ -147,5 +150,5 @@ class Outbox:
 
 
 def _stands_for(one: Annotation) -> tuple[str, ...]:
-    kind = "answer" if one.file_name.endswith(".label.json") else "region"
-    return one.address, one.case_id, one.tag, one.reader, kind
+    kind = ("answer", *answered_tasks(one.content)) if one.file_name.endswith(".label.json") else ("region",)
+    return one.address, one.case_id, one.tag, one.reader, *kind

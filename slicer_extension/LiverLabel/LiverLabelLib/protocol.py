@@ -261,6 +261,8 @@ class Disagreement:
     """(reader, reader, Dice) of each two regions; empty for answers."""
     unreadable: tuple[str, ...]
     """Readers whose file cannot be used."""
+    task: str = ""
+    """Which question the answers are on; empty: a region, or the server does not say."""
 
 
 def read_tasks(value: Any) -> tuple[Task, ...]:
@@ -368,6 +370,7 @@ def read_disagreements(value: Any) -> tuple[Disagreement, ...]:
                 readers if isinstance(readers, dict) else {},
                 tuple(dice),
                 tuple(one.values.get("unreadable") or ()),
+                str(one.values.get("task") or ""),
             )
         )
     return tuple(found)

@@ -73,6 +73,8 @@ class ClassAnswer(Answer):
     """Not exactly one of them is possible."""
     trained_on: str = ""
     """What the model learnt from, in words; empty: not stated."""
+    is_trained_on_simulated_data: bool = False
+    """The server says so of the model."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ class NafldAnswer(ClassAnswer):
     """Patients calibrated the model; else its probability is a network's own."""
     frames: tuple[tuple[str, float], ...] = ()
     """Name of each B-mode image and the probability from it alone."""
+
+    @property
+    def is_yes(self) -> bool:
+        """What the threshold decides, whatever the question."""
+        return self.is_fatty
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,11 @@ class NashAnswer(ClassAnswer):
     """Images and values that were not."""
     contributions: Mapping[str, float] = field(default_factory=dict)
     """Input -> log-odds less those without it."""
+
+    @property
+    def is_yes(self) -> bool:
+        """What the threshold decides, whatever the question."""
+        return self.is_fibrotic_nash
 
 
 @dataclass(frozen=True)
@@ -215,6 +227,7 @@ def _classified(result: Fields, decided: str) -> dict:
         **{name: result.take(name, (bool,)) for name in (decided, "is_abstention")},
         "conformal_answers": tuple(result.take("conformal_answers", (list,))),
         "trained_on": result.take("trained_on", TEXT) if "trained_on" in result.values else "",
+        "is_trained_on_simulated_data": result.values.get("is_trained_on_simulated_data") is True,
     }
 
 

@@ -1,14 +1,15 @@
-"""Who is looked at and asked about: the open case of the server, or files of this computer."""
+"""Who is looked at and what is asked: the open case of the server, or files of this computer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .questions import FIBROTIC_NASH, Question
 from .session import Session
 from .us_sidecar import BMODE, SWE
 
-SUBJECT, PICTURE = "ultrasound subject", "ultrasound picture"
-"""Topics of the session: another subject or other facts of it; another picture of it is shown."""
+SUBJECT, PICTURE, QUESTION = "ultrasound subject", "ultrasound picture", "ultrasound question"
+"""Topics of the session: another subject or other facts of it; another picture of it is shown; another question."""
 
 
 class Subject:
@@ -32,6 +33,8 @@ class Subject:
         """Of the files; None: not stated."""
         self.isSimulated = False
         """The files were computed, not measured."""
+        self.question: Question = FIBROTIC_NASH
+        """What the server and the reader are asked."""
 
     @property
     def images(self):
@@ -108,6 +111,11 @@ class Subject:
         """Show another picture."""
         self.chosen = index
         self.session.tell(PICTURE)
+
+    def ask(self, question: Question) -> None:
+        """Mean another question."""
+        self.question = question
+        self.session.tell(QUESTION)
 
     def changed(self) -> None:
         """Tell that a role, the species or the like is another one now."""

@@ -1,15 +1,15 @@
-"""The reader's own answer on fibrotic NASH, stored with the case; the last one counts."""
+"""The reader's own answer to the question, stored with the case; the last one counts."""
 
 from __future__ import annotations
 
+from LiverLabelLib.class_answers import answered_tasks
 from LiverLabelLib.client import FINAL
 from LiverLabelLib.errors import CancelledError, LiverLabelError
 from LiverLabelLib.protocol import class_label_bytes
 from LiverLabelLib.session import CASE, OUTBOX, SERVER
-from LiverLabelLib.us_subject import SUBJECT, Subject
+from LiverLabelLib.us_subject import QUESTION, SUBJECT, Subject
 
-from .nash_panel import TASK
-from .panel import Panel, offer, say
+from .panel import Panel, explain, offer, say
 from .status_line import StatusLine
 
 _WORDS = {True: "yes", False: "no"}
@@ -30,11 +30,12 @@ class AnswerPanel(Panel):
         ui.saveAnswerButton.connect("clicked(bool)", self.save)
         ui.readerLineEdit.connect("editingFinished()", self.onReader)
         self.observe(CASE, self.onCase)
+        self.observe(QUESTION, self.onQuestion)
         self.observe(SUBJECT, self.refresh)
         self.observe(SERVER, self.refresh)
         self.observe(OUTBOX, self.onOutbox)
         self.enter()
-        self.onCase()
+        self.onQuestion()
 
     def enter(self) -> None:
         super().enter()
@@ -80,8 +81,21 @@ class AnswerPanel(Panel):
         self.ui.answerReasonLabel.setText(reason)
         self.ui.answerReasonLabel.setVisible(bool(reason))
 
+    @property
+    def _meant(self) -> tuple[str, str]:
+        """What an answer belongs to: the case and the question."""
+        return self._case, self.subject.question.task
+
+    def onQuestion(self) -> None:
+        """Another question has another answer."""
+        question, ui = self.subject.question, self.ui
+        ui.answerQuestionLabel.setText(f"{question.title}:")
+        explain(ui.answerYesRadioButton, question.yes)
+        explain(ui.answerNoRadioButton, question.no)
+        self.onCase()
+
     def onCase(self) -> None:
-        """Show what is stored or waits with the case that was opened."""
+        """Show what is stored or waits with the case that was opened, to the question."""
         self._case = self.session.caseId if self.subject.images is not None else ""
         self._isTouched = self._isKept = False
         self._choose(None)
@@ -97,14 +111,15 @@ class AnswerPanel(Panel):
             self._fetch()
 
     def _fetch(self) -> None:
-        caseId, outbox = self._case, self.session.outbox
+        meant, outbox = self._meant, self.session.outbox
+        caseId, task = meant
 
         def work(client, job):
-            waiting = [one for one in outbox.waiting(str(client.address)) if _isAnswerOf(one, caseId)]
-            return client.class_answer(caseId, FINAL, call=job.call(is_told=False)), bool(waiting)
+            waiting = [one for one in outbox.waiting(str(client.address)) if _isAnswerOf(one, caseId, task)]
+            return client.class_answer(caseId, FINAL, call=job.call(is_told=False), task=task), bool(waiting)
 
         def done(found) -> None:
-            if caseId != self._case or self._isTouched:
+            if meant != self._meant or self._isTouched:
                 return
             value, isWaiting = found
             self._isKept = isWaiting
@@ -117,14 +132,14 @@ class AnswerPanel(Panel):
             self.refresh()
 
         def failed(error: LiverLabelError) -> None:
-            if caseId == self._case and not self._isTouched:
+            if meant == self._meant and not self._isTouched:
                 say(self.ui.storedAnswerLabel, f"Whether an answer is stored is not known: {error}")
 
         self.session.start("stored answer", work, done, failed)
 
     def save(self) -> None:
         """Keep the answer on this computer and store it on the server."""
-        caseId, value = self._case, self.value
+        (caseId, task), value = self._meant, self.value
         if not caseId or value is None or not self.onReader():
             return
         reader, word = self.session.settings.reader, _WORDS[value]
@@ -132,7 +147,7 @@ class AnswerPanel(Panel):
 
         def done() -> None:
             self.status.done()
-            if caseId == self._case:
+            if (caseId, task) == self._meant:
                 self._isKept = False
                 by = f" by {reader}" if reader else " without a reader's name"
                 say(self.ui.storedAnswerLabel, f"Saved: {word}{by}. {_AGAIN}")
@@ -143,12 +158,12 @@ class AnswerPanel(Panel):
                 self.status.done("Cancelled. The answer waits on this computer until it is sent (module LiverLabel).")
             else:
                 self.status.fail(error)
-            if caseId == self._case:
+            if (caseId, task) == self._meant:
                 self._isKept, self._isTouched = True, False
                 say(self.ui.storedAnswerLabel, f"Not on the server yet: {word}. {_AGAIN}")
             self.refresh()
 
-        content = class_label_bytes(caseId, TASK, value, reader, "reader")
+        content = class_label_bytes(caseId, task, value, reader, "reader")
         self.status.begin("Saving the answer")
         self.status.follow(self.session.save(caseId, content, f"{caseId}.label.json", done, failed))
         self.refresh()
@@ -164,5 +179,6 @@ class AnswerPanel(Panel):
             button.blockSignals(False)
 
 
-def _isAnswerOf(waiting, caseId: str) -> bool:
-    return waiting.case_id == caseId and waiting.tag == FINAL and waiting.file_name.endswith(".label.json")
+def _isAnswerOf(waiting, caseId: str, task: str) -> bool:
+    isAnswer = waiting.tag == FINAL and waiting.file_name.endswith(".label.json")
+    return isAnswer and waiting.case_id == caseId and task in answered_tasks(waiting.content)

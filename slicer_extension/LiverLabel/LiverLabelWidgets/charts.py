@@ -9,7 +9,10 @@ import qt
 FOR, AGAINST = "#b2182b", "#2166ac"
 """Colours of what speaks for and against."""
 INK, PALE = "#222222", "#d9d9d9"
+MAX_FRAMES = 20
+"""That are drawn; a cine may have hundreds."""
 _ROW_PX = 20
+_TITLE_CHARACTERS = 24
 _MARGIN_PX = 10
 
 
@@ -64,6 +67,45 @@ def contributionsPixmap(bars: Sequence[tuple[str, float]], width: int = 380):
     _text(painter, "for", zero + half // 2, bottom + 16, width)
     painter.end()
     return pixmap
+
+
+def framesPixmap(frames: Sequence[tuple[str, float]], threshold: float, width: int = 380):
+    """The probability from each of the first frames alone: a bar from 0 to 100 %, its number, the threshold as a line.
+
+    Args:
+        frames: (name, 0 to 1); the first :data:`MAX_FRAMES` are drawn.
+        threshold: From which the answer is yes.
+    """
+    drawn = frames[:MAX_FRAMES]
+    pixmap, painter = _canvas(width, _ROW_PX * max(len(drawn), 1) + 24)
+    metrics = painter.fontMetrics()
+    titles = [_shortened(name) for name, _ in drawn]
+    left = max((_width(metrics, title) for title in titles), default=0) + 2 * _MARGIN_PX
+    length = max(width - left - _width(metrics, "above 99.9 %") - 2 * _MARGIN_PX, 40)
+    painter.setPen(qt.QColor(INK))
+    for row, (title, (_, value)) in enumerate(zip(titles, drawn, strict=True)):
+        top = row * _ROW_PX
+        _fill(painter, left, top + 4, length, _ROW_PX - 8, PALE)
+        colour = FOR if value >= threshold else AGAINST
+        _fill(painter, left, top + 4, max(round(value * length), 1), _ROW_PX - 8, colour)
+        painter.drawText(_MARGIN_PX, top + 15, title)
+        painter.drawText(left + length + _MARGIN_PX // 2, top + 15, percent(value))
+    bottom, at = _ROW_PX * len(drawn), left + round(threshold * length)
+    _fill(painter, at - 1, 0, 2, bottom + 4, INK)
+    _text(painter, f"threshold {100 * threshold:g} %", at, bottom + 18, width)
+    painter.end()
+    return pixmap
+
+
+def percent(share: float) -> str:
+    """A probability in per cent; what would be rounded to certainty is not."""
+    if share < 0.001:
+        return "below 0.1 %"
+    return "above 99.9 %" if share > 0.999 else f"{100 * share:.1f} %"
+
+
+def _shortened(title: str) -> str:
+    return title if len(title) <= _TITLE_CHARACTERS else f"{title[: _TITLE_CHARACTERS - 1]}…"
 
 
 def _canvas(width: int, height: int):

@@ -71,6 +71,13 @@ def offer(widgets: Sequence, reason: str) -> None:
         widget.setToolTip(reason or widget.property("ownToolTip"))
 
 
+def explain(widget, toolTip: str) -> None:
+    """Give a widget another tooltip of its own, shown unless it is greyed out."""
+    widget.setProperty("ownToolTip", toolTip)
+    if widget.enabled:
+        widget.setToolTip(toolTip)
+
+
 def say(label, sentence: str) -> None:
     """Show a sentence; an empty one takes no room."""
     label.setText(sentence)
