@@ -186,7 +186,6 @@ def check_fold(
         if others:
             listed = ", ".join(f"'{one}'" for one in sorted(others)[:_N_SHOWN])
             more = f" and {len(others) - _N_SHOWN} more" if len(others) > _N_SHOWN else ""
-            raise UnsuitableInputError(
-                f"{what} need a generator that saw training patients of this fold only; theirs saw {len(others)} "
-                f"patient(s) {words}: {listed}{more}. Train a generator on this fold."
-            )
+            found = f"{what} need a generator that saw training patients of this fold only; theirs saw {len(others)} "
+            found, advice = f"{found}patient(s) {words}", "Train a generator on this fold."
+            raise UnsuitableInputError(f"{found}: {listed}{more}. {advice}", unnamed=f"{found}. {advice}")

@@ -40,17 +40,18 @@ class Cohort(Sequence):
         return load_subject(self.sources[index], needs_stiffness=self.needs_stiffness)
 
 
-def read_subject(path: Path | str, *, needs_stiffness: bool = True) -> UltrasoundSubject:
+def read_subject(path: Path | str, *, needs_stiffness: bool = True, with_elastograms: bool = True) -> UltrasoundSubject:
     """Read one subject.
 
     Args:
         path: A stored case (``<id>.case.json``), whose answer is ``labels/final/<id>.label.json`` beside it; or a
             subject's folder, whose clinical values and answer are a line of ``clinical.csv`` in the folder above.
         needs_stiffness: False: elastograms whose scale is not known give their colours only.
+        with_elastograms: False: they are passed over, whatever is wrong with them.
     Raises:
         UnsuitableInputError: no ultrasound, an image or value that cannot be used, an elastogram of unknown scale.
     """
-    return load_subject(find_subject(path), needs_stiffness=needs_stiffness)
+    return load_subject(find_subject(path), needs_stiffness=needs_stiffness, with_elastograms=with_elastograms)
 
 
 def find_subject(path: Path | str) -> SubjectSource:
@@ -106,7 +107,9 @@ def read_cohort(
     return Cohort(tuple(sources), needs_stiffness)
 
 
-def load_subject(source: SubjectSource, *, needs_stiffness: bool = True) -> UltrasoundSubject:
+def load_subject(
+    source: SubjectSource, *, needs_stiffness: bool = True, with_elastograms: bool = True
+) -> UltrasoundSubject:
     """The images of a subject, decoded, masked and paired by name.
 
     Raises:
@@ -114,8 +117,11 @@ def load_subject(source: SubjectSource, *, needs_stiffness: bool = True) -> Ultr
     """
     pairs = []
     for name, images in paired_images(source):
+        swe = images.get("swe") if with_elastograms else None
+        if swe is None and "bmode" not in images:
+            continue
         try:
-            pairs.append(_pair(name, images.get("bmode"), images.get("swe"), source.species, needs_stiffness))
+            pairs.append(_pair(name, images.get("bmode"), swe, source.species, needs_stiffness))
         except UnsuitableInputError as error:
             raise UnsuitableInputError(f"Subject '{source.subject_id}', image '{name}': {error}") from error
     return UltrasoundSubject(

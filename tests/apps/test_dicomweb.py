@@ -21,6 +21,7 @@ from liver_apps.liver.lib.failures import StoreError, StoreRefusedError, StoreUn
 from liver_apps.liver.lib.layout import ANSWER, REGION
 from liver_apps.liver.lib.published import PublishedWeights
 from liver_models.errors import UnsuitableInputError
+from liver_models.io.class_label import parse_class_labels
 
 
 @pytest.fixture
@@ -153,6 +154,71 @@ def test_answers_to_two_tasks_are_joined_on_every_server_of_a_store(remote, open
         assert [(one["task"], one["readers"]) for one in store.disagreements()] == [
             ("nafld", {"anna": True, "ben": False})
         ]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_last_answer_to_each_task_counts_in_whatever_order_they_arrive(remote, opened, picture, tmp_path, seed):
+    here, path = opened("here"), tmp_path / "a.label.json"
+
+    def put(task, value, reader):
+        path.write_text(json.dumps({**json.loads(answer(value, reader)), "task": task}))
+        here.save_label(picture, str(path), "final", {})
+
+    put("nafld", True, "anna")
+    put("fibrotic_nash", True, "anna")
+    here.reopen(picture)
+    put("nafld", True, "ben")
+    put("nafld", False, "ben")
+    put("fibrotic_nash", False, "anna")
+    put("nafld", True, "cleo")
+    put("fibrotic_nash", True, "ben")
+    images = {uid: one for uid, one in remote.files.items() if one[0].Modality == "US"}
+    labels = [one for one in remote.files.items() if one[0] not in images]
+    assert len(labels) == 8
+    remote.files = dict(images)
+    there = opened("there")
+    for k in np.random.default_rng(seed).permutation(len(labels)):
+        remote.files |= [labels[k]]
+        there.refresh()
+    files = [parse_class_labels(one.label_file(picture, "final", ANSWER).read_bytes(), "it") for one in (here, there)]
+    assert files[0] == files[1] and shown(there, picture) == shown(here, picture) == [("final", ANSWER, "ben")]
+    assert {task: (one.value, one.reader) for task, one in files[0].items()} == {
+        "nafld": (True, "cleo"),
+        "fibrotic_nash": (True, "ben"),
+    }
+    assert there.disagreements() == here.disagreements() and len(here.disagreements()) == 2
+    assert there.verify() == []
+
+
+def test_an_earlier_answer_to_another_task_is_taken_over_unless_the_case_was_reopened(
+    remote, opened, picture, tmp_path
+):
+    here, there, third = opened("a"), opened("b"), opened("c")
+
+    def put(store, task, value, reader):
+        told = {**json.loads(answer(value, reader)), "task": task}
+        (tmp_path / "a.label.json").write_text(json.dumps(told))
+        store.save_label(picture, str(tmp_path / "a.label.json"), "final", {})
+
+    def answers(store):
+        found = parse_class_labels(store.label_file(picture, "final", ANSWER).read_bytes(), "the answer")
+        return {task: (one.value, one.reader) for task, one in found.items()}
+
+    put(here, "fibrotic_nash", True, "anna")
+    put(there, "nafld", False, "ben")  # Before it has seen the other.
+    there.refresh()
+    assert answers(there) == {"fibrotic_nash": (True, "anna"), "nafld": (False, "ben")}
+    (now,) = [one for one in there.labels_of(picture) if one.kind == ANSWER]
+    assert now.reader == "ben"
+    third.refresh()
+    third.reopen(picture)
+    put(third, "nafld", True, "cleo")
+    late = opened("d")
+    put(late, "fibrotic_nash", False, "dora")
+    late.refresh()
+    assert answers(late) == {"fibrotic_nash": (False, "dora"), "nafld": (True, "cleo")}
+    here.refresh()
+    assert answers(here) == answers(late)
 
 
 def test_answers_go_over_the_store_too_and_stay_beside_a_region(remote, opened, picture, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -146,6 +147,48 @@ def test_a_training_that_was_stopped_while_drawing_goes_on_with_its_generator(as
     again = nafld_training.train_at_site(request, told.append)
     assert not any(one["stage"].startswith(f"{KIND}, ") for one in told)
     assert (asked.folder / augmentation.GENERATOR).read_bytes() == own and again.facts["generator"]["is_new"]
+
+
+class StopError(Exception):
+    """As the process that trains raises where it is to stop."""
+
+
+def stopping_at(stage: str):
+    def told(progress):
+        if progress["stage"].startswith(stage):
+            raise StopError
+
+    return told
+
+
+@pytest.mark.parametrize("stage", ["reading", f"{KIND}, ", "drawing", "training"])
+def test_a_stop_in_any_stage_publishes_nothing_and_leaves_its_files_with_the_checkpoint_alone(asked, stage):
+    options = settled(augment=KIND, mixing_rate=0.5, steps=2, generator_steps=1)
+    request = replace(asked, options=options)
+    with pytest.raises(StopError):
+        nafld_training.train_at_site(request, stopping_at(stage))
+    assert not asked.models.exists()
+    found = nafld_training.train_at_site(request, silent)
+    assert found.facts["n_mixed_in"] == round(0.5 * found.weights.card["n_training_frames"])
+    assert {path.name for path in asked.folder.parent.iterdir()} == {asked.folder.name}
+
+
+@pytest.mark.parametrize("stage", ["reading", "autoencoder", "drawing images to judge"])
+def test_a_stopped_training_of_a_generator_goes_on_to_the_same_weights(asked, generated, stage):
+    options = generator_training.settle(KIND, {"seed": 0, "device": "cpu", "steps": 2})
+    request = replace(asked, options=options)
+    with pytest.raises(StopError):
+        generator_training.train_at_site(KIND, request, stopping_at(stage))
+    found = generator_training.train_at_site(KIND, request, silent)
+    assert found.metric_after == generated[0].metric_after
+    assert not list(asked.folder.rglob("*.png")) and not asked.models.exists()
+
+
+def test_no_patient_is_named_where_a_published_generator_does_not_fit(asked, generated):
+    publish(asked, generated[0])
+    found, _ = augmented(asked, seed=5)
+    assert "liver-0" not in json.dumps(dict(found.facts))
+    assert "held out here. Train a generator" in found.facts["generator"]["why_new"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

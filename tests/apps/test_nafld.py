@@ -118,11 +118,58 @@ def test_an_upload_is_answered_as_the_stored_case_and_a_region_changes_nothing(a
         ({"clinical": {}}, "The task nafld knows the parameters threshold; found clinical"),
         ({"threshold": 1.5}, "A threshold needs to lie between 0 and 1; found 1.5"),
         ({"threshold": "high"}, "The threshold needs to be a number"),
+        ({"threshold": 10**400}, "The threshold needs to be a number"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_words(server, params, sentence):
     reply = server.call("POST", ROUTE, {"image": CASE, "params": params})
     assert reply.status == 422 and re.search(sentence, reply.detail), reply.detail
+
+
+def test_an_elastogram_is_not_read_and_alone_not_enough(server, pictures):
+    about = json.loads((pictures / CASE / "ultrasound.json").read_bytes())
+    box = {"box": [0, 0, 40, 40], "scale": {"low": 0.0, "high": 20.0, "unit": "kPa", "colormap": "jet"}}
+    grey = {"file": "swe_1.png", "role": "swe", "name": "place_1", **box}
+    picture = (pictures / CASE / "bmode_1.png").read_bytes()
+
+    def asked(images, *names):
+        told = json.dumps({**about, "images": images}).encode()
+        files = [*(("files", name, picture) for name in names), ("files", "ultrasound.json", told)]
+        return server.send("POST", ROUTE, files)
+
+    reply = asked([about["images"][0], grey], "bmode_1.png", "swe_1.png")
+    assert reply.status == 200 and reply.parts()["reply"]["result"]["n_frames"] == 1, reply.body[:300]
+    reply = asked([grey], "swe_1.png")
+    assert reply.status == 422 and "B-mode" in reply.detail, reply.detail
+
+
+def test_the_weights_of_the_package_answer_and_say_what_they_learnt_from(server):
+    rollback = f"{TRAIN}/rollback"
+    assert server.call("POST", rollback, {"version": 0}).json()["published"]["version"] == 0
+    try:
+        reply = server.call("POST", ROUTE, {"image": CASE})
+        assert reply.status == 200, reply.body[:300]
+        told = reply.parts()["reply"]
+        result, card = told["result"], nafld_job.weights_in_package().card
+        assert told["model"] == {"name": "nafld", "version": card["version"], "trained_on": card["trained_on"]}
+        assert (
+            "simulated" in result["trained_on"] and result["is_trained_on_simulated_data"] and result["is_calibrated"]
+        )
+        assert 0 <= result["probability_low"] <= result["probability"] <= result["probability_high"] <= 1
+        # Whom a model saw is in its card, and in no reply.
+        assert not [key for key in result if "patients" in key] and "simulated-patient" not in json.dumps(told)
+    finally:
+        assert server.call("POST", rollback, {"version": 1}).json()["published"]["version"] == 1
+
+
+def test_no_route_gives_out_a_generator_or_its_images(server):
+    for route in ("/liver/infer/ldm_class", "/liver/next/ldm_class", "/liver/score/ldm_class"):
+        method = "GET" if "next" in route else "POST"
+        reply = server.call(method, route, {"image": CASE} if method == "POST" else None)
+        assert reply.status == 404, (route, reply.status)
+    assert "ldm_class" not in {one["name"] for one in server.call("GET", "/liver/tasks").json()["tasks"]}
+    info = server.call("GET", "/liver/info").body.decode()
+    assert "ldm_class" in info and "training_patients" not in info and str(server.studies.parent) not in info
 
 
 def test_without_weights_the_task_says_how_to_get_some(server, tmp_path, monkeypatch):

@@ -91,6 +91,9 @@ def test_epochs_are_counted_in_steps_of_the_frames_that_are_learnt_from(asked):
         ({"steps": 0}, "steps; found 0"),
         ({"generator_steps": 5}, "generator_steps needs a generator as augment; found none"),
         ({"validation_fraction": 0.9}, "0.1 to 0.5; found 0.9"),
+        ({"augment": "ldm_class", "generator_steps": 0}, "steps from 1"),
+        ({"augment": "stacked_gan", "generator_steps": 10**9}, "steps from 1"),
+        ({"epochs": 10**9, "steps": None}, "epochs from 1 to 10000"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_refused(options, sentence):
@@ -107,6 +110,32 @@ def test_a_request_may_name_what_this_training_knows_and_no_other_may():
         TrainOptions.from_request(request)
     with pytest.raises(UnsuitableInputError, match="keeps its seed, .*augment.*; mixing_rate was 1.5 and is now 2"):
         TrainOptions.from_request({"mixing_rate": 2.0}, known).settled(nafld_training.settle, found)
+
+
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("mixing_rate", (float("nan"), float("inf"), True, "1.5", [1.5], 10**400)),
+        ("augment", (["ldm_class"], {"kind": "ldm_class"}, 1, True)),
+        ("generator_steps", (1.5, "5", True)),
+        ("steps", (2.0, "many")),
+        ("max_minutes", (float("nan"), 0, 10**400)),
+    ],
+)
+def test_an_option_of_another_kind_is_refused_by_its_name(option, values):
+    known = ("steps", "augment", "mixing_rate", "generator_steps")
+    for value in values:
+        with pytest.raises(UnsuitableInputError, match=f"The option {option} needs to be .*; found ") as refusal:
+            TrainOptions.from_request({option: value}, known)
+        assert len(str(refusal.value)) < 200
+
+
+def test_a_rate_that_mixes_in_no_image_is_refused_before_anything_is_trained(asked):
+    options = settled(augment="ldm_class", mixing_rate=0.01, generator_steps=1)
+    stages = []
+    with pytest.raises(UnsuitableInputError, match="mixing_rate 0.01 of 18 images is none. Name a higher rate"):
+        nafld_training.train_at_site(replace(asked, options=options), lambda told: stages.append(told["stage"]))
+    assert set(stages) == {"reading"}
 
 
 def test_a_case_without_an_answer_to_nafld_is_left_out_or_refused_by_name(asked, tmp_path):

@@ -79,6 +79,36 @@ def test_two_answers_that_come_at_once_are_both_kept(put, folder):
         put.store.reopen("one")
 
 
+def test_two_servers_of_one_folder_keep_each_others_answers(put, opened, sent, folder):
+    other = opened()
+
+    def answer_there(value):
+        sent(other, "one", answer("nafld", value, "ben"), suffix=".label.json")
+
+    for k in range(20):
+        threads = [
+            threading.Thread(target=put, args=("fibrotic_nash", bool(k % 2), "anna")),
+            threading.Thread(target=answer_there, args=(bool(k % 2),)),
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert stored(folder) == {"fibrotic_nash": (bool(k % 2), "anna"), "nafld": (bool(k % 2), "ben")}
+        for path in (folder / "labels").rglob("*.label.json"):
+            path.unlink()
+
+
+def test_answers_to_both_tasks_may_come_in_one_file_and_each_reader_is_compared(put, sent):
+    both = {"nafld": {"value": True, "reader": "anna"}, "fibrotic_nash": {"value": False, "reader": "ben"}}
+    told = {"schema": "liverlabel.class_label", "schema_version": 2, "case_id": "one", "answers": both}
+    sent(put.store, "one", json.dumps(told).encode(), suffix=".label.json", reader="anna")
+    put("nafld", False, "ben")
+    put("fibrotic_nash", False, "anna")
+    listed = put.store.disagreements()
+    assert [(one["task"], one["readers"]) for one in listed] == [("nafld", {"anna": True, "ben": False})]
+
+
 def test_readers_are_compared_task_by_task(put):
     put("fibrotic_nash", True, "anna")
     put("nafld", True, "anna")

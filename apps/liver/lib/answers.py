@@ -26,13 +26,6 @@ def beside_others(sent: bytes, present: bytes | None) -> bytes:
     return class_labels_bytes({**kept, **new})
 
 
-def answers_of(content: bytes, reader: str) -> bytes:
-    """A file with those answers that a reader gave or that name nobody; as it is where it holds no others."""
-    found = answers_in(content)
-    own = {task: label for task, label in found.items() if label.reader in ("", reader)}
-    return content if not own or len(own) == len(found) else class_labels_bytes(own)
-
-
 def answers_in(content: bytes) -> dict[str, ClassLabel]:
     """The answers in a file, by task; empty where it is none of ours."""
     try:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from monailabel.interfaces.exception import ImageNotFoundException, LabelNotFoun
 
 from .answers import beside_others
 from .catalogue import FINAL, Catalogue, plain
-from .failures import UnknownNameError
-from .index import INDEX_NAME, KEYS, Index
+from .failures import ServerBusyError, UnknownNameError
+from .file_lock import alone
+from .index import INDEX_NAME, KEYS, WAIT_S, Index
 from .layout import (
     ANSWER,
     FORMER_FOLDER,
@@ -47,6 +48,8 @@ from .verification import problems
 
 MAP_SUFFIX = ".nii.gz"
 NAME_FILE = ".liverlabel-datastore.json"
+ANSWERS_LOCK = ".liverlabel-answers.lock"
+"""Held by the server that joins answers."""
 STOCK_SEARCH = {"Modality": "CT"}
 """MONAI Label's default of MONAI_LABEL_DICOMWEB_SEARCH_FILTER."""
 
@@ -203,8 +206,7 @@ class LiverDatastore(Catalogue):
         if named["tag"] == FINAL and suffix in REGION_SUFFIXES:
             self._refuse_unfit(image_id, Path(label_filename))
         tables = (READER_LABELS, LABELS) if reader else (LABELS,)
-        # Two answers to two tasks that come at once are both kept.
-        with self._index.lock if named["kind"] == ANSWER else nullcontext():
+        with self._answers_alone() if named["kind"] == ANSWER else nullcontext():
             planned = [plan(table, self._with_others(table, content, named), info, **named) for table in tables]
             self._store.write(planned, lambda: self._known(image_id))
         return image_id
@@ -271,6 +273,23 @@ class LiverDatastore(Catalogue):
     def set_description(self, description: str) -> None:
         """Describe the data set."""
         self._tell(description=description)
+
+    @contextmanager
+    def _answers_alone(self) -> Iterator[None]:
+        """Held while answers are joined with those that are there: two that come at once are both kept.
+
+        Other threads wait for the index, other servers of the folder for a file.
+
+        Raises:
+            ServerBusyError: another server does not let go of the file.
+        """
+        with self._index.lock, alone(self._layout.root / ANSWERS_LOCK, WAIT_S) as is_alone:
+            if not is_alone:
+                raise ServerBusyError(
+                    "Another server of this studies folder is storing answers, and the answer was not stored. Try "
+                    "again."
+                )
+            yield
 
     def _with_others(self, table: str, content: bytes, named: Mapping[str, str]) -> bytes:
         """What to store of a label: an answer is joined with those to other tasks that are there and not damaged."""

@@ -26,6 +26,7 @@ from liver_models.io.dicom_label import REOPENED, LabelNote, mark_object, region
 from liver_models.io.importer import import_source
 from pydicom.dataset import Dataset
 
+from .answers import answers_in
 from .catalogue import FINAL, plain
 from .dicomweb_client import StoreClient
 from .dicomweb_look import WatchedStore
@@ -158,14 +159,15 @@ class DicomWebDatastore(WatchedStore):
         text = path.read_bytes() if suffix == ANSWER_SUFFIX else b"{}"
         note = self._note(image_id, kind_of(suffix), plain(label_tag), reader_of(info, text))
         if suffix == ANSWER_SUFFIX:
-            # The last object of a case is all that other servers know of its answers.
-            named = {"image": image_id, "tag": note.tag, "kind": note.what}
-            dataset = text_object(case, _json_text(self._with_others(LABELS, text, named)), note)
+            dataset = text_object(case, _json_text(text), note)
         else:
             dataset = region_object(case, path, note, _segment_names(info))
         with self._delivered(dataset):
             super().save_label(image_id, label_filename, label_tag, label_info)
-            self._journal.add(dataset.SeriesInstanceUID, image_id, note, (kind_of(suffix),), is_mark=False)
+            if suffix == ANSWER_SUFFIX:
+                self._journal.add_answers(dataset.SeriesInstanceUID, image_id, note, answers_in(text))
+            else:
+                self._journal.add(dataset.SeriesInstanceUID, image_id, note, (kind_of(suffix),), is_mark=False)
         return image_id
 
     def remove_label(self, label_id: str, label_tag: str, kind: str | None = None) -> None:

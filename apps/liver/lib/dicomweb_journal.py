@@ -1,7 +1,7 @@
 """What this server knows of a DICOMweb store: which cases it lists and fetched, and every label and mark in it.
 
-A label is current when no later label or mark has its case, tag and kind. A journal that is lost is made again by
-looking at the store; it only spares that.
+A label is current when no later label or mark has its case, tag and kind; answers to each task are a kind of their own,
+beside that of all. A journal that is lost is made again by looking at the store; it only spares that.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from liver_models.io.dicom_label import LabelNote
 
+from .layout import ANSWER
+
+_OF_TASK = ANSWER + "/"
+"""Begins the kind of an answer to a task."""
 JOURNAL_NAME = ".liverlabel-dicomweb.sqlite"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS cases (image TEXT PRIMARY KEY, study TEXT, modality TEXT, series TEXT, fetched TEXT);
@@ -116,6 +120,18 @@ class Journal:
         """True when the same reader's label is later, or its removal, whose mark names the reader."""
         query = "SELECT 1 FROM events WHERE image = ? AND tag = ? AND kind = ? AND time_s > ? AND reader = ? LIMIT 1"
         return bool(self._rows(query, image, note.tag, kind, note.time_s, note.reader))
+
+    def add_answers(self, uid: str, image: str, note: LabelNote, tasks: Iterable[str]) -> None:
+        """Enter a file of answers to tasks; none: it does not say of what."""
+        self.add(uid, image, note, (ANSWER, *(_OF_TASK + task for task in tasks)), is_mark=False)
+
+    def has_later_answer(self, image: str, note: LabelNote, task: str, reader: str | None = None) -> bool:
+        """True when another answer to the task, or a mark on answers, is later; with ``reader``, one of theirs."""
+        query = "SELECT 1 FROM events WHERE image = ? AND tag = ? AND time_s > ? AND (kind = ? OR kind = ? AND is_mark)"
+        values = [image, note.tag, note.time_s, _OF_TASK + task, ANSWER]
+        if reader is not None:
+            query, values = f"{query} AND reader = ?", [*values, reader]
+        return bool(self._rows(f"{query} LIMIT 1", *values))
 
     def labelled_kinds(self, image: str, tag: str) -> tuple[str, ...]:
         """The kinds of label that a case has at the store under a tag, former ones included."""

@@ -12,9 +12,18 @@ from pathlib import Path
 
 from liver_models.errors import UnsuitableInputError
 from liver_models.io.case import manifest_path
-from liver_models.io.dicom_label import DESCRIPTION_START, MODALITIES, REOPENED, StoredObject, described, read_object
+from liver_models.io.class_label import class_labels_bytes
+from liver_models.io.dicom_label import (
+    DESCRIPTION_START,
+    MODALITIES,
+    REOPENED,
+    LabelNote,
+    StoredObject,
+    described,
+    read_object,
+)
 
-from .answers import answers_of
+from .answers import answers_in
 from .datastore import LiverDatastore
 from .dicomweb_client import RemoteSeries, StoreClient
 from .dicomweb_journal import Journal, RemoteCase
@@ -147,33 +156,73 @@ class WatchedStore(LiverDatastore):
         image = _case_id(note.modality, one.study)
         if note.what == REOPENED:
             kinds = tuple(kind for kind in stored.reopened if not self._journal.has_later(image, note, kind))
-            with self._index.lock:
+            with self._answers_alone():
                 entries = self._index.entries(LABELS, image=image, tag=note.tag)
                 self._store.set_aside([entry for entry in entries if entry.kind in kinds])
+                if ANSWER in stored.reopened:
+                    self._drop_former_answers(LABELS, image, note)
                 if note.reader:
                     self._forget_reader(image, stored)
             self._journal.add(one.uid, image, note, stored.reopened, is_mark=True)
             return
         kind = note.what
+        if kind == ANSWER and answers_in(stored.content):
+            self._apply_answers(one, image, stored)
+            return
         ext = ANSWER_SUFFIX if kind == ANSWER else ".nii.gz"
         named = {"image": image, "ext": ext, "tag": note.tag, "kind": kind, "reader": note.reader}
         tables = [LABELS] if not self._journal.has_later(image, note, kind) else []
         if note.reader and not self._journal.has_later_of_reader(image, note, kind):
             tables.insert(0, READER_LABELS)
         info = {"reader": note.reader} if note.reader else {}
-        with self._index.lock:
-            planned = []
-            for table in tables:
-                of_all = kind != ANSWER or table == LABELS
-                content = stored.content if of_all else answers_of(stored.content, note.reader)
-                content = self._with_others(table, content, named)
-                planned.append(plan(table, content, info, stored_at_s=note.time_s, **named))
-            self._store.write(planned, lambda: self._known(image))
+        planned = [plan(table, stored.content, info, stored_at_s=note.time_s, **named) for table in tables]
+        self._store.write(planned, lambda: self._known(image))
         self._journal.add(one.uid, image, note, (kind,), is_mark=False)
+
+    def _apply_answers(self, one: RemoteSeries, image: str, stored: StoredObject) -> None:
+        """Enter the answers of another server to each task on which nothing later is known."""
+        note, told = stored.note, answers_in(stored.content)
+        where = {"image": image, "tag": note.tag, "kind": ANSWER}
+        with self._answers_alone():
+            planned = []
+            for table in (READER_LABELS, LABELS) if note.reader else (LABELS,):
+                whose = note.reader if table == READER_LABELS else None
+                new = {
+                    task: label
+                    for task, label in told.items()
+                    if whose is None or label.reader in ("", whose)
+                    if not self._journal.has_later_answer(image, note, task, whose)
+                }
+                if not new:
+                    continue
+                named = {**where, "ext": ANSWER_SUFFIX, "reader": note.reader}
+                info, time_s = ({"reader": note.reader} if note.reader else {}), note.time_s
+                present = self._index.entries(LABELS, **where)
+                if table == LABELS and present and self._journal.has_later(image, note, ANSWER):
+                    # Beside later ones to other tasks; who stored last stays who stored last.
+                    info, time_s, named["reader"] = present[0].info, present[0].ts, present[0].reader
+                content = stored.content if len(new) == len(told) else class_labels_bytes(new)
+                content = self._with_others(table, content, named)
+                planned.append(plan(table, content, info, stored_at_s=time_s, **named))
+            self._store.write(planned, lambda: self._known(image))
+        self._journal.add_answers(one.uid, image, note, told)
+
+    def _drop_former_answers(self, table: str, image: str, note: LabelNote) -> None:
+        """Of answers that are there, keep those that came after a mark; all where none did or it cannot be told."""
+        whose = {"reader": note.reader} if table == READER_LABELS else {}
+        for entry in self._index.entries(table, image=image, tag=note.tag, kind=ANSWER, **whose):
+            told = answers_in(self._layout.file(table, entry).read_bytes())
+            kept = {t: one for t, one in told.items() if self._journal.has_later_answer(image, note, t, **whose)}
+            if 0 < len(kept) < len(told):
+                named = {"image": image, "tag": note.tag, "kind": ANSWER, "ext": entry.ext, "reader": entry.reader}
+                planned = plan(table, class_labels_bytes(kept), entry.info, stored_at_s=entry.ts, **named)
+                self._store.write([planned], lambda: self._known(image))
 
     def _forget_reader(self, image: str, removed: StoredObject) -> None:
         """Remove the own copy of a reader whose label was removed, unless a later one is there."""
         note = removed.note
+        if ANSWER in removed.reopened:
+            self._drop_former_answers(READER_LABELS, image, note)
         for kind in removed.reopened:
             if not self._journal.has_later_of_reader(image, note, kind):
                 named = {"image": image, "tag": note.tag, "kind": kind, "reader": note.reader}

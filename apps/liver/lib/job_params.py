@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +30,9 @@ def threshold_in(params: Mapping[str, Any]) -> float:
         UnsuitableInputError: no number.
     """
     threshold = params.get("threshold", 0.5)
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+    # JSON's whole numbers may be larger than any float.
+    is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+    if not is_number or abs(threshold) > sys.float_info.max:
         raise UnsuitableInputError(
             f"The threshold needs to be a number between 0 and 1; found {str(threshold)[:40]!r}."
         )

@@ -54,7 +54,7 @@ def predict_nafld(
     threshold = threshold_in(params)
     progress(0, 3)
     weights = weights_in_use(weights_folder)
-    subject = read_subject(source, needs_stiffness=False)
+    subject = read_subject(source, with_elastograms=False)
     progress(1, 3)
     model = NafldModel(weights)
     answer = predict(subject, model, threshold=threshold, with_maps=False)

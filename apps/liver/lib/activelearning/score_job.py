@@ -67,7 +67,7 @@ def _nafld(source: Path, weights_folder: Path) -> dict[str, Any]:
 
     from ..nafld_job import weights_in_use
 
-    subject = read_subject(source, needs_stiffness=False)
+    subject = read_subject(source, with_elastograms=False)
     model = NafldModel(weights_in_use(weights_folder))
     answer = predict(subject, model, with_maps=False)
     return _doubt(subject.patient_id, answer.probability, model.card["calibration"])

@@ -69,5 +69,5 @@ def _published(kind: str, cases: NafldCases, request: TrainingRequest, size: str
     try:
         augmentation.check_generator(weights, kind, size, allowed, others, "The published generator's images")
     except UnsuitableInputError as error:
-        return None, {"why_new": str(error)}
+        return None, {"why_new": error.unnamed}
     return weights, {}

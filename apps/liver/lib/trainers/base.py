@@ -19,6 +19,7 @@ from monailabel.interfaces.tasks.train import TrainTask
 from ..datastore import LiverDatastore
 from ..errors import without_nan
 from ..failures import TrainingRunningError
+from ..file_lock import alone
 from ..published import PublishedWeights
 from ..uploads import without_folder
 from . import child
@@ -108,7 +109,7 @@ class Trainer(TrainTask):
         options = TrainOptions.from_request(request, self._extra_options)
         with self._runner.lock:
             self._runner.check_free()
-            with child.alone(self._folder / "lock", RELEASE_S) as is_alone:
+            with alone(self._folder / "lock", RELEASE_S) as is_alone:
                 if not is_alone:
                     raise TrainingRunningError(child.OTHER_TRAINING)
                 state = self._prepared(options)

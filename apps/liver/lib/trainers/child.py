@@ -5,22 +5,20 @@ It leads a group of its own, so that processes which a job starts end with it, h
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from liver_models.errors import UnsuitableInputError
-from liver_models.io.files import cannot_write
 from liver_models.weights import save_weights
 
+from ..file_lock import alone
 from .job import Job, TrainingRequest
 
 HEARTBEAT_S = 1.0
@@ -78,37 +76,10 @@ def train(pipe: Connection, job: Job, request: TrainingRequest, finished: Path, 
     except _StopAskedError:
         ending = ("stopped", None)
     except UnsuitableInputError as error:
-        ending = ("unsuitable", str(error))
+        ending = ("unsuitable", error.unnamed)
     except Exception:
         ending = ("defect", traceback.format_exc())
     line.send(*ending)
-
-
-@contextmanager
-def alone(lock: Path, wait_s: float = 0.0) -> Iterator[bool]:
-    """Hold a lock file, which the system frees however the process ends; yields False if another process holds it.
-
-    Raises:
-        UnsuitableInputError: the folder cannot be written.
-    """
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        held = open(lock, "wb")
-    except OSError as error:
-        raise cannot_write(lock, error) from error
-    deadline = time.monotonic() + wait_s
-    with held:
-        while not (is_mine := _is_locked(held)) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        yield is_mine
-
-
-def _is_locked(held: BinaryIO) -> bool:
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _trained(job: Job, request: TrainingRequest, finished: Path, version: str, line: _Line) -> dict[str, Any]:

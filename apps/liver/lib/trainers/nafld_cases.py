@@ -62,7 +62,7 @@ def read_nafld_cases(request: TrainingRequest, options: NafldOptions, progress: 
     from liver_models.ultrasound.nafld_training import training_parts
 
     def read(source: Path) -> list[FrameSet]:
-        return [frames_of([read_answered(source, TASK, "is_fatty", needs_stiffness=False)], options.size)]
+        return [frames_of([read_answered(source, TASK, "is_fatty", with_elastograms=False)], options.size)]
 
     found = usable(request.sources, request.is_every_case_needed, progress, read, ANSWERED, ADVICE)
     frames = joined(found)

@@ -82,6 +82,7 @@ def train_at_site(request: TrainingRequest, progress: Progress) -> Trained:
         UnsuitableInputError: too few answered cases, a named case or the weights in use cannot be used.
     """
     from liver_models.ultrasound.nafld import by_patient, predict_logits
+    from liver_models.ultrasound.nafld_mixing import n_mixed
     from liver_models.ultrasound.nafld_training import ARCHITECTURE, train_nafld
 
     from ..nafld_job import weights_in_package
@@ -94,6 +95,11 @@ def train_at_site(request: TrainingRequest, progress: Progress) -> Trained:
         n_images = len(cases.for_generators) * (1 + options.mixing_rate)
         steps = max(1, math.ceil(settings["epochs"] * n_images / options.batch_size))
         options = _options({**settings, "steps": steps})
+    n, rate = len(cases.for_generators), options.mixing_rate
+    if rate > 0 and n_mixed(n, rate) == 0:
+        raise UnsuitableInputError(
+            f"The mixing_rate {rate:g} of {n} images is none. Name a higher rate, or augment none."
+        )
     drawn = None
     if settings["augment"] in GENERATORS:
         steps = settings.get("generator_steps")

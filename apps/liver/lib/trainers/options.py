@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -106,7 +106,9 @@ class TrainOptions:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, not converted: JSON's whole numbers may be larger than any float. NaN is in no range.
+    is_of_kind = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_of_kind and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def _is_whole(value: Any) -> bool:
