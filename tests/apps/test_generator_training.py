@@ -14,6 +14,7 @@ from liver_apps.liver.lib.trainers import generator_training, nafld_training
 from liver_apps.liver.lib.trainers.job import TrainingRequest
 from liver_apps.liver.lib.trainers.nafld_cases import read_nafld_cases
 from liver_models.errors import UnsuitableInputError
+from liver_models.io.class_label import ClassLabel, class_label_path, write_class_label
 from liver_models.synthesis import augmentation
 from liver_models.synthesis.gan_options import GanOptions
 from liver_models.synthesis.generator import KINDS, load_generator
@@ -161,7 +162,7 @@ def stopping_at(stage: str):
     return told
 
 
-@pytest.mark.parametrize("stage", ["reading", f"{KIND}, ", "drawing", "training"])
+@pytest.mark.parametrize("stage", [f"{KIND}, ", "drawing", "training"])
 def test_a_stop_in_any_stage_publishes_nothing_and_leaves_its_files_with_the_checkpoint_alone(asked, stage):
     options = settled(augment=KIND, mixing_rate=0.5, steps=2, generator_steps=1)
     request = replace(asked, options=options)
@@ -173,7 +174,7 @@ def test_a_stop_in_any_stage_publishes_nothing_and_leaves_its_files_with_the_che
     assert {path.name for path in asked.folder.parent.iterdir()} == {asked.folder.name}
 
 
-@pytest.mark.parametrize("stage", ["reading", "autoencoder", "drawing images to judge"])
+@pytest.mark.parametrize("stage", ["autoencoder", "drawing images to judge"])
 def test_a_stopped_training_of_a_generator_goes_on_to_the_same_weights(asked, generated, stage):
     options = generator_training.settle(KIND, {"seed": 0, "device": "cpu", "steps": 2})
     request = replace(asked, options=options)
@@ -182,6 +183,23 @@ def test_a_stopped_training_of_a_generator_goes_on_to_the_same_weights(asked, ge
     found = generator_training.train_at_site(KIND, request, silent)
     assert found.metric_after == generated[0].metric_after
     assert not list(asked.folder.rglob("*.png")) and not asked.models.exists()
+
+
+def test_an_answer_that_was_changed_meanwhile_does_not_let_a_generator_see_who_is_held_out_now(asked, tmp_path):
+    studies = tmp_path / "studies"
+    import_livers(studies, tmp_path / "pictures", N_PATIENTS)
+    sources = tuple(sorted(studies.glob("*.case.json")))
+    request = replace(asked, sources=sources, options=settled(augment=KIND, mixing_rate=0.5, generator_steps=1))
+    before = read_nafld_cases(request, NafldOptions(), silent)
+    with pytest.raises(StopError):
+        nafld_training.train_at_site(request, stopping_at("drawing"))
+    for number in (0, 2):
+        label = ClassLabel(f"liver-{number:03d}", "nafld", True, "ben", "test")
+        write_class_label(label, class_label_path(studies, label.case_id))
+    after = read_nafld_cases(request, NafldOptions(), silent)
+    assert before.for_generators.patients & after.held_out.patients
+    with pytest.raises(UnsuitableInputError, match="Going on needs the same generator, options and cases"):
+        nafld_training.train_at_site(request, silent)
 
 
 def test_no_patient_is_named_where_a_published_generator_does_not_fit(asked, generated):

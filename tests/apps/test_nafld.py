@@ -191,6 +191,18 @@ def test_a_case_is_scored_by_what_other_calibration_patients_would_have_said(ans
     assert server.call("GET", "/liver/next/fibrotic_nash?strategy=random").json()["n_unlabelled"] == N_PATIENTS
 
 
+def test_a_training_is_started_and_stopped_and_publishes_nothing(server):
+    options = {"augment": "ldm_class", "mixing_rate": 0.5, "generator_steps": 500, "device": "cpu", "seed": 7}
+    started = server.call("POST", TRAIN, {**options, "resume": False}).json()
+    assert started["state"] == "running" and not started["is_resumed"] and len(started["cases"]) == N_PATIENTS
+    assert {key: started["options"][key] for key in options} == options and started["options"]["steps"] == 300
+    assert server.call("POST", "/liver/train/stacked_gan", {"steps": 1}).status == 429
+    stopped = server.call("DELETE", TRAIN).json()
+    assert stopped["state"] == "stopped" and stopped["published"] == started["published"]
+    assert str(server.studies) not in json.dumps(stopped)
+
+
+@pytest.mark.slow
 def test_training_learns_from_answers_and_tells_what_was_mixed_in(server):
     options = {"steps": 30, "device": "cpu", "augment": "geometric", "mixing_rate": 0.5, "resume": False}
     assert server.call("POST", TRAIN, options).status == 200
