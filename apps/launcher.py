@@ -233,6 +233,7 @@ def _how_to_connect(args: argparse.Namespace, token: str | None) -> str:
         f"Studies  {args.studies}",
         "Tasks    pdff: fat fraction, R2* and field maps of a multi-echo MRI study",
         "         fibrotic_nash: its probability from ultrasound, elastography and clinical values",
+        "         nafld: the probability of fatty liver from B-mode ultrasound",
         "         liver_roi: the liver's outline in ultrasound and MRI",
         "Token    none asked: every program that reaches this address is let in"
         if token is None

@@ -175,7 +175,7 @@ def test_fat_is_measured_masked_tabulated_and_reported(server, label, openModule
     assert answered(fat.pdff.status) == ""
 
 
-def test_nash_is_asked_explained_and_corrected(server, label, openModule, view, tmp_path):
+def test_both_questions_are_asked_explained_and_corrected(server, label, openModule, view, tmp_path):
     ultrasound = openModule("LiverUltrasound")
     ultrasound.parent.resize(430, 1200)
     ultrasound.parent.show()
@@ -190,7 +190,24 @@ def test_nash_is_asked_explained_and_corrected(server, label, openModule, view, 
     pictureOf(ultrasound.parent, view, folderOf(tmp_path) / "slicer-liverultrasound-simulated.png")
     ui.answerYesRadioButton.setChecked(True)
     ui.saveAnswerButton.click()
-    waitUntil(lambda: asked(lambda client, job: client.class_answer("simulated-rat-0001", call=job.call())) is True, 30)
+
+    def stored(task):
+        return asked(lambda client, job: client.class_answer("simulated-rat-0001", call=job.call(), task=task))
+
+    waitUntil(lambda: stored("fibrotic_nash") is True, 30)
+    choose(ui.questionComboBox, "nafld")
+    waitUntil(lambda: "No answer is stored" in ui.storedAnswerLabel.text, 30)
+    ui.askButton.click()
+    assert answered(ultrasound.panels[3].status) == "" and "Fatty liver" in ui.answerLabel.text
+    assert "trained on simulated data" in ui.simulatedModelLabel.text and not ui.simulatedModelLabel.isHidden()
+    ui.mapComboBox.setCurrentIndex(1)
+    ui.gradCamCheckBox.setChecked(True)
+    assert ui.gradCamStatusLabel.text == "" and "B-mode picture" in ui.missingInputsLabel.text
+    pictureOf(ultrasound.parent, view, tmp_path / "slicer-fatty-liver-simulated.png")
+    ui.answerNoRadioButton.setChecked(True)
+    ui.saveAnswerButton.click()
+    waitUntil(lambda: stored("nafld") is False, 30)
+    assert stored("fibrotic_nash") is True
 
 
 def test_a_server_that_restarts_loses_nothing(server, label, openModule, view):
