@@ -103,8 +103,8 @@ def _subjects(path: Path):
     from ..ultrasound.reading import read_cohort, read_subject
 
     if path.is_dir() and (any(path.glob(f"*{CASE_SUFFIX}")) or not is_subject(path)):
-        return read_cohort(path, needs_stiffness=False)
-    return [read_subject(path, needs_stiffness=False)]
+        return read_cohort(path, with_elastograms=False)
+    return [read_subject(path, with_elastograms=False)]
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -123,7 +123,7 @@ def _train(args: argparse.Namespace) -> int:
     mixed = {}
     if args.synthetic:
         mixed["synthetic"], mixed["seen_patients"] = read_synthetic(args.synthetic)
-    cohort = read_cohort(args.cases, needs_stiffness=False)
+    cohort = read_cohort(args.cases, with_elastograms=False)
     labelled = [k for k, source in enumerate(cohort.sources) if source.is_fatty is not None]
     frames = frames_of((cohort[k] for k in labelled), args.size)
     folder, note = out.with_suffix(".work"), None

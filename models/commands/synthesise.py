@@ -52,7 +52,7 @@ def _train(args: argparse.Namespace) -> int:
     if out.suffix != SUFFIX:
         raise UnsuitableInputError(f"The weights need a name that ends in {SUFFIX}; found {out.name!r}. Rename them.")
     options = _options(args)
-    frames = frames_of(read_cohort(args.cases, needs_stiffness=False), args.size)
+    frames = frames_of(read_cohort(args.cases, with_elastograms=False), args.size)
     frames = frames.subset(_patients_of(frames, args.patients_of) if args.patients_of else _fold(frames, args))
     with progress_bar("Training") as shown:
         weights = train_generator(

@@ -62,8 +62,8 @@ class ClinicalTable:
 
     name: str
     """Of the file."""
-    species: str
-    """Whose ranges were checked."""
+    species: str | None
+    """Whose ranges were checked; None: nobody's."""
     records: Mapping[str, ClinicalRecord]
     """By subject id, in the order of the table."""
     columns: tuple[str, ...]
@@ -86,7 +86,7 @@ class ClinicalTable:
         return " ".join(said)
 
 
-def read_clinical_table(path: Path | str, species: str, *, mapping: Path | str | None = None) -> ClinicalTable:
+def read_clinical_table(path: Path | str, species: str | None, *, mapping: Path | str | None = None) -> ClinicalTable:
     """Read a table of clinical values.
 
     Args:
@@ -94,14 +94,14 @@ def read_clinical_table(path: Path | str, species: str, *, mapping: Path | str |
             headers: ``subject_id`` and ``patient_id`` (one of them may be left out), answers as ``fibrotic_nash`` and
             ``nafld`` (or ``fatty``), and values as ``ALT (U/L)``, ``CHOL [mg/dL]``, ``cholesterol mg/dL``, ``AST/ALT``
             or canonical names (``weight_g``).
-        species: One of :data:`~.clinical.SPECIES`; decides the ranges.
+        species: One of :data:`~.clinical.SPECIES`; decides the ranges. None, for a table of answers: none are checked.
         mapping: JSON object, the table's headers -> headers as above.
     Raises:
         UnsuitableInputError: no table, no ids, a quantity without its unit, a value out of range, contradictory lines,
         an unknown answer.
     """
     path = Path(path)
-    if species not in SPECIES:
+    if species is not None and species not in SPECIES:
         raise UnsuitableInputError(
             f"Clinical values need the species, {' or '.join(SPECIES)}, for their ranges; found {species!r}. State it."
         )
@@ -130,7 +130,7 @@ def read_clinical_table(path: Path | str, species: str, *, mapping: Path | str |
             )
         found[subject] = line[1:]
     for index, (header, meaning) in enumerate(zip(headers, meanings, strict=True)):
-        if isinstance(meaning, tuple):
+        if isinstance(meaning, tuple) and species is not None:
             values = [(subject, line[1][index]) for subject, line in found.items() if index in line[1]]
             check_ranges(*meaning, header, values, species)
     return _table(path.name, species, headers, meanings, found)

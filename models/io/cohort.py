@@ -60,7 +60,15 @@ def read_sources(
         sources = [replace(source, species=species) for source in sources]
     if table is None:
         return [_with_patient(source) for source in sources], None, skipped
-    table = read_clinical_table(table, _species(sources, species), mapping=mapping)
+    stated = {source.species for source in sources if source.species is not None}
+    known = species or (next(iter(stated)) if len(stated) == 1 else None)
+    table = read_clinical_table(table, known, mapping=mapping)
+    if known is None and table.columns:
+        found = " and ".join(sorted(stated)) or "none"
+        raise UnsuitableInputError(
+            f"Clinical values need one species, rat or human, for their ranges; the subjects state {found}. State it "
+            "in ultrasound.json or with --species."
+        )
     return *_joined(sources, table, skipped), skipped
 
 
@@ -124,17 +132,6 @@ def case_sources(studies_dir: Path | str) -> list[SubjectSource]:
     """The ultrasound subjects of a studies folder, in the order of their ids."""
     cases = [load_case(path) for path in sorted(Path(studies_dir).glob(f"*{CASE_SUFFIX}"))]
     return [case_source(case, Path(studies_dir)) for case in cases if case.ultrasound is not None or case.clinical]
-
-
-def _species(sources: list[SubjectSource], species: str | None) -> str:
-    stated = {source.species for source in sources if source.species is not None}
-    if species is None and len(stated) != 1:
-        found = " and ".join(sorted(stated)) or "none"
-        raise UnsuitableInputError(
-            f"Clinical values need one species, rat or human, for their ranges; the subjects state {found}. State it "
-            "in ultrasound.json or with --species."
-        )
-    return species or stated.pop()
 
 
 def _joined(

@@ -47,7 +47,7 @@ def real_pool(folder: Path | str, side: int, patient_pattern: str | None = None)
     folder = Path(folder)
     if patient_pattern is None and holds_cohort(folder):
         images, names, patients, answers, simulated = [], [], [], [], False
-        for subject in read_cohort(folder, needs_stiffness=False):
+        for subject in read_cohort(folder, with_elastograms=False):
             for number, pair in enumerate(subject.pairs):
                 if pair.b_mode is not None:
                     images.append(prepare_frame(pair.b_mode, side))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +30,17 @@ class Cohort(Sequence):
     """Where the subjects are."""
     needs_stiffness: bool = True
     """See :func:`read_subject`."""
+    with_elastograms: bool = True
+    """See :func:`read_subject`."""
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return Cohort(self.sources[index], self.needs_stiffness)
-        return load_subject(self.sources[index], needs_stiffness=self.needs_stiffness)
+            return replace(self, sources=self.sources[index])
+        source = self.sources[index]
+        return load_subject(source, needs_stiffness=self.needs_stiffness, with_elastograms=self.with_elastograms)
 
 
 def read_subject(path: Path | str, *, needs_stiffness: bool = True, with_elastograms: bool = True) -> UltrasoundSubject:
@@ -83,6 +86,7 @@ def read_cohort(
     species: str | None = None,
     mapping: Path | str | None = None,
     needs_stiffness: bool = True,
+    with_elastograms: bool = True,
 ) -> Cohort:
     """The subjects of a cohort's folder or of a studies folder; images are read when they are asked for.
 
@@ -92,6 +96,7 @@ def read_cohort(
         species: rat or human; default: as the files say.
         mapping: JSON of the table's headers.
         needs_stiffness: See :func:`read_subject`.
+        with_elastograms: See :func:`read_subject`.
     Raises:
         UnsuitableInputError: no subjects, or a sidecar, table or manifest with a fault.
     """
@@ -104,7 +109,7 @@ def read_cohort(
             )
     else:
         sources, _, _ = read_sources(folder, clinical=clinical, species=species, mapping=mapping)
-    return Cohort(tuple(sources), needs_stiffness)
+    return Cohort(tuple(sources), needs_stiffness, with_elastograms)
 
 
 def load_subject(

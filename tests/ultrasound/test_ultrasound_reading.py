@@ -163,6 +163,16 @@ def test_files_named_by_role_need_no_sidecar(tmp_path):
         read_subject(folder)
 
 
+def test_a_cohort_read_without_elastograms_passes_over_a_broken_one(tmp_path):
+    save(tmp_path / "P7" / "bmode_left.png", sector())
+    save(tmp_path / "P7" / "swe_left.png", np.zeros((3, *SHAPE), np.uint8))
+    (tmp_path / "clinical.csv").write_text("patient_id,nafld\nP7,yes\n")
+    with pytest.raises(UnsuitableInputError, match="black all over"):
+        read_cohort(tmp_path, needs_stiffness=False)[0]
+    (subject,) = read_cohort(tmp_path, with_elastograms=False)[:1]
+    assert subject.is_fatty and subject.pairs[0].swe_rgb is None and subject.pairs[0].b_mode.any()
+
+
 def _ultrasound_dicom(path, rgb, **attributes):
     dataset = pydicom.dcmread(get_testdata_file("examples_rgb_color.dcm", download=False))
     dataset.Rows, dataset.Columns = rgb.shape[1:]

@@ -35,10 +35,10 @@ def read_frames(cases: str | Path, size: str) -> FrameSet:
         UnsuitableInputError: nobody has an answer and a B-mode image, or a damaged file.
     """
     if not is_byra(cases):
-        return frames_of(read_cohort(cases, needs_stiffness=False), size)
+        return frames_of(read_cohort(cases, with_elastograms=False), size)
     with TemporaryDirectory() as folder:
         write_byra_cohort(cases, folder)
-        return frames_of(read_cohort(folder, needs_stiffness=False), size)
+        return frames_of(read_cohort(folder, with_elastograms=False), size)
 
 
 def simulate_frames(
