@@ -52,7 +52,7 @@ def _make(args: argparse.Namespace) -> int:
     from ..errors import UnsuitableInputError
     from ..io.files import write_atomically
     from ..synthesis.turing import TuringOptions, check_side, draw_study, write_key
-    from ..synthesis.turing_inputs import real_pool, side_of, synthetic_pool
+    from ..synthesis.turing_inputs import draws_cuts, real_pool, side_of, synthetic_pool
     from ..synthesis.turing_page import turing_page
 
     page_path, key_path = Path(args.out), Path(args.key)
@@ -63,7 +63,8 @@ def _make(args: argparse.Namespace) -> int:
         )
     options = TuringOptions(args.n_real, args.n_synthetic, args.seed)
     side = check_side(min(side_of(folder) for folder in args.synthetic) if args.side is None else args.side)
-    real = real_pool(args.real, side, args.patient_pattern)
+    cuts_seed = args.seed if all(draws_cuts(folder) for folder in args.synthetic) else None
+    real = real_pool(args.real, side, args.patient_pattern, cuts_seed=cuts_seed)
     synthetic = [synthetic_pool(folder, side) for folder in args.synthetic]
     images, key = draw_study(real, synthetic, options)
     write_key(key, key_path)

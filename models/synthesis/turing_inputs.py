@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,16 @@ from ..errors import UnsuitableInputError
 from ..io.cohort import holds_cohort
 from ..io.picture_tree import TreePicture, read_picture_tree
 from ..io.synthetic_set import MANIFEST, read_images, read_manifest
-from ..ultrasound.frames import centre_cut, prepare_frame
+from ..ultrasound.frames import apply_crops, centre_cut, draw_crops, prepare_frame
 from ..ultrasound.reading import read_cohort
 from ..ultrasound.tissue import tissue_mask
 from .turing import REAL, Pool
 
 MAX_SIDE = 256
 """Pixels a side of pictures that are no synthetic set, if nothing smaller is among them."""
+
+WIDER = 1.25
+"""Side of prepared frames over that of their cuts, as in both configurations."""
 
 
 def side_of(folder: Path | str) -> int:
@@ -31,7 +35,15 @@ def side_of(folder: Path | str) -> int:
     return min(MAX_SIDE, *(min(one.picture.shape) for one in read_picture_tree(folder).pictures))
 
 
-def real_pool(folder: Path | str, side: int, patient_pattern: str | None = None) -> Pool:
+def draws_cuts(folder: Path | str) -> bool:
+    """Whether a folder is a set of a diffusion model, which draws cuts of frames and not whole ones."""
+    folder = Path(folder)
+    return (folder / MANIFEST).is_file() and read_manifest(folder).kind.startswith("ldm")
+
+
+def real_pool(
+    folder: Path | str, side: int, patient_pattern: str | None = None, *, cuts_seed: int | None = None
+) -> Pool:
     """Real frames of a cohort, a studies folder or a tree of pictures.
 
     A square picture is taken for a prepared frame; of any other the centre of the tissue is cut out, as for a
@@ -41,9 +53,15 @@ def real_pool(folder: Path | str, side: int, patient_pattern: str | None = None)
         folder: Where they are.
         side: Pixels a side.
         patient_pattern: Of a tree, see :func:`~..io.picture_tree.read_picture_tree`.
+        cuts_seed: Show random cuts of the frames, as diffusion models learn from and draw: else their size alone would
+            tell. None: whole frames.
     Raises:
         UnsuitableInputError: no frames, synthetic ones among them, one that cannot be used.
     """
+    if cuts_seed is not None:
+        wide = real_pool(folder, round(WIDER * side), patient_pattern)
+        cuts = draw_crops(len(wide.images), np.random.default_rng(cuts_seed))
+        return replace(wide, images=apply_crops(wide.images, cuts, side))
     folder = Path(folder)
     if patient_pattern is None and holds_cohort(folder):
         images, names, patients, answers, simulated = [], [], [], [], False

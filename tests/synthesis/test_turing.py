@@ -15,6 +15,7 @@ from liver_models.__main__ import main
 from liver_models.errors import UnsuitableInputError
 from liver_models.learning.intervals import wilson_interval
 from liver_models.synthesis.turing import KeyImage, Pool, TuringKey, TuringOptions, draw_study, read_key, write_key
+from liver_models.synthesis.turing_inputs import draws_cuts, real_pool
 from liver_models.synthesis.turing_page import turing_page
 from liver_models.synthesis.turing_score import PAPER, Answers, score
 
@@ -254,3 +255,11 @@ def test_answers_with_gaps_are_refused(folders, tmp_path, capsys):
         (tmp_path / "a.json").write_text(json.dumps({**content, "answers": answers}))
         with pytest.raises(UnsuitableInputError, match=sentence):
             read_answers(tmp_path / "a.json")
+
+
+def test_beside_diffusion_models_alone_real_frames_are_cut_as_theirs_are(folders):
+    real, diffusion, gan = folders
+    assert draws_cuts(diffusion) and not draws_cuts(gan) and not draws_cuts(real)
+    whole, cut, again = real_pool(real, 48), real_pool(real, 48, cuts_seed=3), real_pool(real, 48, cuts_seed=3)
+    assert cut.images.shape == whole.images.shape and cut.names == whole.names
+    assert np.array_equal(cut.images, again.images) and not np.array_equal(cut.images, whole.images)
