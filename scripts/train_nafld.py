@@ -53,7 +53,7 @@ def main():
             "auc_high": round(found.bootstrap_high, 4),
         },
         "limits": "Trained on simulated patients only: it shows that the software works, and says nothing of a "
-        "patient.",
+        "patient. Of ten public frames of healthy livers it calls eight fatty (docs/nafld.md).",
     }
     target = arguments.out / f"{ARCHITECTURE}.safetensors"
     save_weights(target, weights.tensors, card)
