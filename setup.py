@@ -11,6 +11,7 @@ README = HERE / "README.md"
 
 # What the library and the command line need. requirements.lock holds the exact versions known to work.
 REQUIRED = [
+    "captum>=0.8",
     "diffusers==0.42.1",
     "highdicom>=0.28",
     "matplotlib>=3.9",
