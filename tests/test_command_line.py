@@ -271,3 +271,9 @@ def test_the_token_is_not_on_the_servers_command_line(started, tmp_path):
     main(["serve", "--studies", str(tmp_path), "--no-samples", "--token", "a-very-secret-token"])
     assert "a-very-secret-token" not in " ".join(started["argv"])
     assert started["env"]["LIVERLABEL_TOKEN"] == "a-very-secret-token"
+
+
+def test_no_probability_is_told_as_certain():
+    from liver_models.commands.console import percent
+
+    assert percent(0.9999, 0.42, 1.0) == ">99 % (42–>99 %)" and percent(0.0, 0.0, 0.05) == "<1 % (<1–5 %)"

@@ -38,8 +38,12 @@ def called(conformal_answers: tuple[bool, ...]) -> str:
 
 
 def percent(probability: float, low: float, high: float) -> str:
-    """A probability with its interval."""
-    return f"{100 * probability:.0f} % ({100 * low:.0f}–{100 * high:.0f} %)"
+    """A probability with its interval; nothing is certain."""
+
+    def share(value: float) -> str:
+        return "<1" if value < 0.01 else ">99" if value > 0.99 else f"{100 * value:.0f}"
+
+    return f"{share(probability)} % ({share(low)}–{share(high)} %)"
 
 
 def print_regions(rows: list[dict]) -> None:
