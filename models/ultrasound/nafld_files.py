@@ -29,6 +29,8 @@ def overlays(subject: UltrasoundSubject, answer: NafldAnswer) -> dict[str, bytes
     found = {}
     for number, (image, one) in enumerate(zip(images, answer.frames, strict=True), start=1):
         if one.grad_cam is not None:
-            found[f"grad_cam_{number}.png"] = answer_maps.overlay_png(image, one.grad_cam)
-            found[f"gradient_shap_{number}.png"] = answer_maps.overlay_png(image, one.gradient_shap, is_signed=True)
+            maps = {"grad_cam": ("Grad-CAM", one.grad_cam), "gradient_shap": ("Gradient SHAP", one.gradient_shap)}
+            for key, (name, shown) in maps.items():
+                how = {"is_signed": key == "gradient_shap", "is_simulated": subject.is_simulated}
+                found[f"{key}_{number}.png"] = answer_maps.overlay_png(image, shown, name, **how)
     return found

@@ -33,4 +33,5 @@ def shown_image(subject: UltrasoundSubject, answer: NashAnswer) -> np.ndarray:
 
 def overlay_png(subject: UltrasoundSubject, answer: NashAnswer) -> bytes:
     """The map over its image, with a colour bar from 0 to 1."""
-    return answer_maps.overlay_png(shown_image(subject, answer), answer.grad_cam)
+    image, is_simulated = shown_image(subject, answer), subject.is_simulated
+    return answer_maps.overlay_png(image, answer.grad_cam, "Grad-CAM", is_signed=False, is_simulated=is_simulated)
