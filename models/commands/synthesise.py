@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     draw.add_argument("--fatty", type=int, default=0, metavar="N", help="images with")
     draw.add_argument("--out", metavar="DIR", required=True, help="folder of the set: new, or one to continue")
     draw.add_argument("--seed", type=int, default=0, help="of the set (default: %(default)d)")
+    draw.add_argument("--cases", metavar="DIR", help="what it was trained on: copies are looked for and told")
     draw.add_argument("--sampler", help="of latent diffusion: dpm (default) or ddim")
     draw.add_argument("--steps", type=int, help="of the sampler (default: dpm 30, ddim 500)")
     draw.add_argument("--guidance", type=float, help="of latent diffusion (default: 1.2)")
@@ -118,13 +119,39 @@ def _draw(args: argparse.Namespace) -> int:
         from ..synthesis.samplers import SamplerOptions
 
         sampler = SamplerOptions(**{key: value for key, value in given.items() if value is not None})
+    audit = _audit(args) if args.cases else None
     with progress_bar("Drawing") as shown:
         manifest = synthesise(
-            args.weights, args.healthy, args.fatty, args.seed, args.out, sampler=sampler, progress=shown
+            args.weights, args.healthy, args.fatty, args.seed, args.out, sampler=sampler, audit=audit, progress=shown
         )
     if manifest.is_trained_on_simulated_data:
         print(f"note: the generator was trained on {manifest.generator.get('trained_on', 'simulated frames')}")
     n_fatty = sum(one.is_fatty for one in manifest.images)
     print(f"drew {len(manifest.images) - n_fatty} healthy and {n_fatty} fatty images into {args.out}")
+    if manifest.audit:
+        print(f"{manifest.audit['n_copies']} of {len(manifest.images)} images are called copies of a training frame")
     print(f"for training with the {len(manifest.training_patients)} patients its generator saw, and nobody else")
     return 0
+
+
+def _audit(args: argparse.Namespace):
+    """What compares images with the frames that the generator saw."""
+    from ..errors import UnsuitableInputError
+    from ..synthesis.features import small_network
+    from ..synthesis.generator import load_generator
+    from ..synthesis.memorisation import audit_memorisation
+    from ..ultrasound.frames import FRAME_SIZES, frames_of
+    from ..ultrasound.reading import read_cohort
+    from ..weights import load_weights
+
+    generator = load_generator(load_weights(args.weights))
+    size = next(name for name, (_, side) in FRAME_SIZES.items() if side == generator.side)
+    frames = frames_of(read_cohort(args.cases, with_elastograms=False), size)
+    absent = sorted(set(generator.training_patients) - frames.patients)
+    if absent:
+        raise UnsuitableInputError(
+            f"Copies are looked for in the frames that the generator saw; '{Path(args.cases).name}' lacks "
+            f"{len(absent)} of its {len(generator.training_patients)} patients. Give the cases it was trained on."
+        )
+    seen = frames.subset([k for k, one in enumerate(frames.patient_ids) if one in set(generator.training_patients)])
+    return lambda images, answers: audit_memorisation(images, seen, small_network()).to_json()

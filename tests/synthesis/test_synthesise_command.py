@@ -8,6 +8,7 @@ import pytest
 from liver_models.__main__ import main
 from liver_models.commands.synthesise import _fold, _options, _patients_of
 from liver_models.errors import UnsuitableInputError
+from liver_models.io.synthetic_set import read_manifest
 from liver_models.learning.splits import cross_validation
 from liver_models.ultrasound.frames import FrameSet
 from liver_models.weights import load_weights
@@ -97,8 +98,11 @@ def test_a_generator_is_trained_drawn_from_and_refused_for_another_fold(cohort, 
     weights, drawn = tmp_path / "g.safetensors", tmp_path / "set"
     learn = ["synthesise", "train", "--kind", "stacked_gan", "--cases", str(cohort), "--fold", "1/5", "--steps", "1"]
     draw = ["synthesise", "draw", "--weights", str(weights), "--healthy", "5", "--fatty", "5", "--out", str(drawn)]
-    assert main([*learn, "--device", "cpu", "--out", str(weights)]) == 0 and main(draw) == 0
+    assert main([*learn, "--device", "cpu", "--out", str(weights)]) == 0
+    assert main([*draw, "--cases", str(cohort)]) == 0
     told = capsys.readouterr().out
+    audit = read_manifest(drawn).audit
+    assert (audit["n_images"], audit["n_real"]) == (10, 16) and f"{audit['n_copies']} of 10 images are called" in told
     assert "note: the generator was trained on 16 frames of 8 simulated patients" in told
     assert "drew 5 healthy and 5 fatty images" in told and "with the 8 patients its generator saw" in told
     assert train(cohort, tmp_path / "a.safetensors", "--synthetic", str(drawn)) == 0
@@ -108,6 +112,8 @@ def test_a_generator_is_trained_drawn_from_and_refused_for_another_fold(cohort, 
     other = tmp_path / "other"
     assert main(["phantom", "nafld", "--healthy", "4", "--fatty", "4", "--frames", "1", "--out", str(other)]) == 0
     capsys.readouterr()
+    assert main([*draw[:-1], str(tmp_path / "second"), "--cases", str(other)]) == 2
+    assert "lacks 2 of its 8 patients" in capsys.readouterr().err and not (tmp_path / "second").exists()
     for wrong in (["--synthetic", str(drawn)], given):
         assert train(other, tmp_path / "c.safetensors", "--mode", "paper", *wrong) == 2
         assert "not in this fold's training part: 'simulated-patient-0" in capsys.readouterr().err
