@@ -23,13 +23,13 @@ from liver_apps.liver.lib.region_task import RegionTask
 from liver_apps.liver.lib.settings import ServerSettings
 from liver_apps.liver.lib.trainers.base import Trainer
 from liver_apps.liver.lib.trainers.nafld import GeneratorTrainer, NafldTrainer
-from liver_apps.liver.lib.trainers.nafld_training import GENERATORS
 from liver_apps.liver.lib.trainers.nash import NashTrainer
 from liver_apps.liver.lib.trainers.pdff import PdffTrainer
 from liver_apps.liver.lib.trainers.region import RegionTrainer
 from liver_apps.liver.lib.trainers.runner import TrainingRunner
 from liver_apps.liver.lib.worker import Worker
 from liver_models import __version__
+from liver_models.synthesis.kinds import KINDS
 from liver_models.synthesis.augmentation import architecture_of
 from monailabel.interfaces.app import MONAILabelApp
 from monailabel.interfaces.datastore import Datastore
@@ -58,7 +58,7 @@ class LiverApp(MONAILabelApp):
             "nafld": PublishedWeights(models / "nafld", nafld_job.ARCHITECTURE),
             "liver_roi": PublishedWeights(models / "liver_roi", region_job.ARCHITECTURE),
         }
-        self.published |= {kind: PublishedWeights(models / kind, architecture_of(kind)) for kind in GENERATORS}
+        self.published |= {kind: PublishedWeights(models / kind, architecture_of(kind)) for kind in KINDS}
         settings = ServerSettings.from_environment()
         self.choosers: dict[str, Chooser] = {}
         self.trainings = TrainingRunner(lambda task: self.unasked_scoring.start(task))
@@ -97,10 +97,7 @@ class LiverApp(MONAILabelApp):
             "fibrotic_nash": NashTrainer(self.trainings, self.published["fibrotic_nash"], self.datastore()),
             "nafld": NafldTrainer(self.trainings, self.published["nafld"], self.datastore()),
             "liver_roi": RegionTrainer(self.trainings, self.published["liver_roi"], self.datastore()),
-            **{
-                kind: GeneratorTrainer(kind, self.trainings, self.published[kind], self.datastore())
-                for kind in GENERATORS
-            },
+            **{kind: GeneratorTrainer(kind, self.trainings, self.published[kind], self.datastore()) for kind in KINDS},
         }
 
     def init_strategies(self) -> dict[str, NextCase]:

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ask.add_argument("--no-maps", action="store_true", help="leave out Grad-CAM and gradient SHAP")
     learn = actions.add_parser("train", help="train a model on labelled patients", description="Train a model.")
     learn.add_argument(
-        "--cases", metavar="DIR", required=True, help="a cohort of subjects' folders, or a studies folder"
+        "--cases", metavar="PATH", required=True, help="a cohort's or studies folder, or the public set's .mat"
     )
     learn.add_argument("--out", metavar="FILE", required=True, help="weights to write, .safetensors")
     learn.add_argument(
@@ -109,10 +109,9 @@ def _subjects(path: Path):
 
 def _train(args: argparse.Namespace) -> int:
     from ..errors import UnsuitableInputError
-    from ..ultrasound.frames import frames_of
+    from ..ultrasound.frames import read_frames
     from ..ultrasound.nafld_mixing import read_synthetic
     from ..ultrasound.nafld_training import train_nafld
-    from ..ultrasound.reading import read_cohort
     from ..weights import SUFFIX, save_weights
     from .console import progress_bar
 
@@ -123,9 +122,7 @@ def _train(args: argparse.Namespace) -> int:
     mixed = {}
     if args.synthetic:
         mixed["synthetic"], mixed["seen_patients"] = read_synthetic(args.synthetic)
-    cohort = read_cohort(args.cases, with_elastograms=False)
-    labelled = [k for k, source in enumerate(cohort.sources) if source.is_fatty is not None]
-    frames = frames_of((cohort[k] for k in labelled), args.size)
+    frames = read_frames(args.cases, args.size)
     folder, note = out.with_suffix(".work"), None
     with progress_bar("Training") as shown:
 
@@ -147,7 +144,7 @@ def _train(args: argparse.Namespace) -> int:
 def _options(args: argparse.Namespace):
     """Of the classifier's training; drawn images are given to it as synthetic ones are."""
     from ..errors import UnsuitableInputError
-    from ..synthesis.generator import KINDS
+    from ..synthesis.kinds import KINDS
     from ..ultrasound.nafld_options import AUGMENT, NafldOptions
 
     if args.augment not in (*AUGMENT, *KINDS):
@@ -179,7 +176,7 @@ def _drawing(args: argparse.Namespace):
 
     from ..errors import UnsuitableInputError
     from ..synthesis.augmentation import draw_images, generator_options
-    from ..synthesis.generator import KINDS
+    from ..synthesis.kinds import KINDS
     from ..weights import load_weights
 
     given = {"--generator": args.generator, "--generator-steps": args.generator_steps}

@@ -13,7 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     learn = actions.add_parser("train", help="train a generator", description="Train a generator on one fold.")
     learn.add_argument("--kind", required=True, help="ldm_semantic, ldm_class or stacked_gan")
-    learn.add_argument("--cases", metavar="DIR", required=True, help="cohort of subjects' folders, or a studies folder")
+    learn.add_argument(
+        "--cases", metavar="PATH", required=True, help="a cohort's or studies folder, or the public set's .mat"
+    )
     learn.add_argument("--out", metavar="FILE", required=True, help="weights to write, .safetensors")
     fold = learn.add_mutually_exclusive_group(required=True)
     fold.add_argument("--patients-of", metavar="FILE", help="text file with the training patients' ids, one a line")
@@ -44,8 +46,7 @@ def run(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> int:
     from ..errors import UnsuitableInputError
     from ..synthesis.generator import check_kind, train_generator
-    from ..ultrasound.frames import frames_of
-    from ..ultrasound.reading import read_cohort
+    from ..ultrasound.frames import read_frames
     from ..weights import SUFFIX, save_weights
     from .console import progress_bar
 
@@ -53,7 +54,7 @@ def _train(args: argparse.Namespace) -> int:
     if out.suffix != SUFFIX:
         raise UnsuitableInputError(f"The weights need a name that ends in {SUFFIX}; found {out.name!r}. Rename them.")
     options = _options(args)
-    frames = frames_of(read_cohort(args.cases, with_elastograms=False), args.size)
+    frames = read_frames(args.cases, args.size)
     frames = frames.subset(_patients_of(frames, args.patients_of) if args.patients_of else _fold(frames, args))
     with progress_bar("Training") as shown:
         weights = train_generator(
@@ -140,13 +141,12 @@ def _audit(args: argparse.Namespace):
     from ..synthesis.features import small_network
     from ..synthesis.generator import load_generator
     from ..synthesis.memorisation import audit_memorisation
-    from ..ultrasound.frames import FRAME_SIZES, frames_of
-    from ..ultrasound.reading import read_cohort
+    from ..ultrasound.frames import FRAME_SIZES, read_frames
     from ..weights import load_weights
 
     generator = load_generator(load_weights(args.weights))
     size = next(name for name, (_, side) in FRAME_SIZES.items() if side == generator.side)
-    frames = frames_of(read_cohort(args.cases, with_elastograms=False), size)
+    frames = read_frames(args.cases, size)
     absent = sorted(set(generator.training_patients) - frames.patients)
     if absent:
         raise UnsuitableInputError(

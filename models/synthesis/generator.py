@@ -14,11 +14,10 @@ from ..errors import UnsuitableInputError
 from ..learning.training_progress import TrainingProgress
 from ..ultrasound.frames import FrameSet, apply_crops, centre_cut, draw_crops
 from ..weights import Weights
+from .kinds import KINDS, draws_cuts
 
 _MODULES = {"ldm_semantic": "latent_diffusion", "ldm_class": "latent_diffusion", "stacked_gan": "stacked_gan"}
 """Kind -> module that trains and loads it, imported when it is first needed."""
-KINDS = tuple(_MODULES)
-"""Two latent diffusion models and the stacked GAN."""
 
 
 class Generator(Protocol):
@@ -95,7 +94,7 @@ def frames_as_made(frames: FrameSet, kind: str, side: int, seed: int) -> FrameSe
         side: Of its images.
         seed: Of the crops.
     """
-    if kind == "stacked_gan":
+    if not draws_cuts(kind):
         return replace(frames, images=centre_cut(frames.images, side))
     crops = draw_crops(len(frames), np.random.default_rng([seed, len(frames)]))
     return replace(frames, images=apply_crops(frames.images, crops, side))

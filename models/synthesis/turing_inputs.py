@@ -14,6 +14,7 @@ from ..io.synthetic_set import MANIFEST, read_images, read_manifest
 from ..ultrasound.frames import apply_crops, centre_cut, draw_crops, prepare_frame
 from ..ultrasound.reading import read_cohort
 from ..ultrasound.tissue import tissue_mask
+from . import kinds
 from .turing import REAL, Pool
 
 MAX_SIDE = 256
@@ -38,7 +39,7 @@ def side_of(folder: Path | str) -> int:
 def draws_cuts(folder: Path | str) -> bool:
     """Whether a folder is a set of a diffusion model, which draws cuts of frames and not whole ones."""
     folder = Path(folder)
-    return (folder / MANIFEST).is_file() and read_manifest(folder).kind.startswith("ldm")
+    return (folder / MANIFEST).is_file() and kinds.draws_cuts(read_manifest(folder).kind)
 
 
 def real_pool(

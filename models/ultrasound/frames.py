@@ -14,13 +14,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from ..errors import UnsuitableInputError
+from ..io.byra_mat import is_byra, write_byra_cohort
 from .fusion_data import Box, resized
+from .reading import read_cohort
 from .subject import UltrasoundSubject
 
 FRAME_SIZES = {"small": (80, 64), "paper": (320, 256)}
@@ -145,6 +149,24 @@ def frames_of(subjects: Iterable[UltrasoundSubject], size: str = "small") -> Fra
             "Frames need subjects with a B-mode image and a known answer, fatty or not; found none. Add them."
         )
     return FrameSet(np.stack(images), np.array(answers, bool), tuple(patients), tuple(names), is_simulated)
+
+
+def read_frames(cases: Path | str, size: str = "small") -> FrameSet:
+    """Frames of a cohort's or studies folder, or of the public set's MATLAB file; elastograms are passed over.
+
+    Args:
+        cases: The folder or file.
+        size: Of :data:`FRAME_SIZES`.
+    Raises:
+        UnsuitableInputError: nobody has an answer and a B-mode image, or a damaged file.
+    """
+    if is_byra(cases):
+        with TemporaryDirectory() as folder:
+            write_byra_cohort(cases, folder)
+            return read_frames(folder, size)
+    cohort = read_cohort(cases, with_elastograms=False)
+    answered = (k for k, source in enumerate(cohort.sources) if source.is_fatty is not None)
+    return frames_of((cohort[k] for k in answered), size)
 
 
 def sides_of(size: str) -> tuple[int, int]:

@@ -6,8 +6,8 @@ import scipy.io
 
 from liver_models.errors import UnsuitableInputError
 from liver_models.synthesis.experiment.options import NafldExperimentOptions
-from liver_models.synthesis.experiment.parts import read_frames
 from liver_models.synthesis.experiment.plan import plan_nafld
+from liver_models.ultrasound.frames import read_frames
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import UnsuitableInputError
 from ...learning.device import DEVICES
 from ...ultrasound.frames import FRAME_SIZES
-from ..generator import KINDS
+from ..kinds import KINDS
 
 REAL, GEOMETRIC = "none", "geometric"
 """Training on real images only, and with cropped and turned copies of them."""

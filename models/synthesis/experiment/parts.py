@@ -4,41 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from ...io.byra_mat import is_byra, write_byra_cohort
-from ...io.synthetic_set import SyntheticManifest, read_images, read_manifest
+from ...io.synthetic_set import SyntheticManifest, read_manifest
 from ...learning.splits import cross_validation
 from ...ultrasound.answer_maps import laid_on
-from ...ultrasound.frames import FrameSet, centre_cut, frames_of
+from ...ultrasound.frames import FrameSet, centre_cut
 from ...ultrasound.fusion_data import Box
 from ...ultrasound.nafld import NafldModel, predict_logits
 from ...ultrasound.nafld_baselines import measured_frames
+from ...ultrasound.nafld_mixing import read_synthetic
 from ...ultrasound.nafld_options import NafldOptions
 from ...ultrasound.nafld_training import train_nafld
 from ...ultrasound.phantom_nafld import simulate_nafld_cohort
-from ...ultrasound.reading import read_cohort
 from ...weights import Weights
 from ..gan_options import GanOptions
 from ..generator import frames_as_made, train_generator
 from ..ldm_options import AutoencoderSize, LdmOptions
 from .gan_plan import split_of_repeat
-
-
-def read_frames(cases: str | Path, size: str) -> FrameSet:
-    """Frames of a cohort's or studies folder, or of the public set's MATLAB file; no elastogram is needed.
-
-    Raises:
-        UnsuitableInputError: nobody has an answer and a B-mode image, or a damaged file.
-    """
-    if not is_byra(cases):
-        return frames_of(read_cohort(cases, with_elastograms=False), size)
-    with TemporaryDirectory() as folder:
-        write_byra_cohort(cases, folder)
-        return frames_of(read_cohort(folder, with_elastograms=False), size)
 
 
 def simulate_frames(
@@ -122,10 +107,7 @@ def memorised(images: np.ndarray, frames: FrameSet) -> dict:
 
 def read_set(folder: Path) -> tuple[FrameSet, SyntheticManifest]:
     """Images of a set as frames of nobody, and what is known of them."""
-    manifest = read_manifest(folder)
-    images, answers = read_images(manifest, folder), np.array([one.is_fatty for one in manifest.images], bool)
-    names = tuple(one.file for one in manifest.images)
-    return FrameSet(images, answers, ("synthetic",) * len(names), names, True), manifest
+    return read_synthetic([folder])[0], read_manifest(folder)
 
 
 def classified(

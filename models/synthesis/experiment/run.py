@@ -17,7 +17,7 @@ from ...reports.figures import STYLE
 from ...reports.folder import check_own_folder, publish
 from ...reports.notice import result_head
 from ...reports.tables import csv_bytes
-from ...ultrasound.frames import FrameSet
+from ...ultrasound.frames import FrameSet, read_frames
 from . import parts
 from .compute import Computer
 from .gan_options import GanExperimentOptions
@@ -134,7 +134,7 @@ def _frames_unit(options: Options, cases) -> tuple[Unit, FrameSet | None]:
         n_healthy, n_fatty, n_frames = options.simulated
         params = {"n_healthy": n_healthy, "n_fatty": n_fatty, "n_frames": n_frames}
         return Unit("frames", "simulated", {**params, "seed": options.seed, "size": options.size}), None
-    frames = cases if isinstance(cases, FrameSet) else parts.read_frames(cases, options.size)
+    frames = cases if isinstance(cases, FrameSet) else read_frames(cases, options.size)
     return Unit("frames", "read", {"sha256": frames.digest()}), frames
 
 

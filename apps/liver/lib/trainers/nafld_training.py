@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from liver_models.errors import UnsuitableInputError
+from liver_models.synthesis.kinds import KINDS
 from liver_models.synthesis.augmentation import generator_options
 from liver_models.weights import Weights, load_weights
 
@@ -18,8 +19,7 @@ from .nafld_cases import read_nafld_cases
 
 SETTINGS = ("steps", "max_minutes", "seed", "device", "validation_fraction", "mixing_rate")
 """Settings of a training that are passed on."""
-GENERATORS = ("ldm_semantic", "ldm_class", "stacked_gan")
-AUGMENT = ("none", "geometric", *GENERATORS)
+AUGMENT = ("none", "geometric", *KINDS)
 """What can be mixed into the real images."""
 MAX_MIXING_RATE = 4.0
 MIXING_RATE = 1.0
@@ -50,12 +50,12 @@ def settle(options: dict[str, Any]) -> dict[str, Any]:
         raise UnsuitableInputError("A training needs epochs or steps; found both. Leave one out.")
     if epochs is not None and not 1 <= epochs <= 10_000:
         raise UnsuitableInputError(f"A training needs epochs from 1 to 10000; found {epochs}.")
-    if generator_steps is not None and augment not in GENERATORS:
+    if generator_steps is not None and augment not in KINDS:
         raise UnsuitableInputError(
             f"The option generator_steps needs a generator as augment; found {augment}. Leave it out, or name one of "
-            f"{', '.join(GENERATORS)}."
+            f"{', '.join(KINDS)}."
         )
-    if augment in GENERATORS:
+    if augment in KINDS:
         generator_options(augment, steps=generator_steps)
     found = _options({**options, "mixing_rate": rate})
     settled = {key: getattr(found, key) for key in SETTINGS} | {"augment": augment}
@@ -101,7 +101,7 @@ def train_at_site(request: TrainingRequest, progress: Progress) -> Trained:
             f"The mixing_rate {rate:g} of {n} images is none. Name a higher rate, or augment none."
         )
     drawn = None
-    if settings["augment"] in GENERATORS:
+    if settings["augment"] in KINDS:
         steps = settings.get("generator_steps")
         drawn = draw_images(settings["augment"], cases, options, request, steps, progress)
 
