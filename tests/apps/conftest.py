@@ -13,6 +13,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from client import Server, start_server  # noqa: E402
+from fake_store import FakeStore  # noqa: E402
+from remote_studies import write_ultrasound  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -138,3 +140,37 @@ def sent(tmp_path):
         store.save_label(case_id, str(path), tag, info)
 
     return save
+
+
+@pytest.fixture
+def remote():
+    """A DICOMweb store."""
+    store = FakeStore()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def caches(remote, tmp_path):
+    """A function that opens a cache of the store as each start of a server does."""
+    from liver_apps.liver.lib.dicomweb import DicomWebDatastore
+    from liver_apps.liver.lib.dicomweb_client import StoreClient
+
+    stores = []
+
+    def make(name="a", **options) -> DicomWebDatastore:
+        made = DicomWebDatastore(StoreClient(remote.address), tmp_path / name, **{"look_every_s": None, **options})
+        stores.append(made)
+        return made
+
+    yield make
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def picture(remote, tmp_path):
+    """The id of an ultrasound case at the store."""
+    case_id = write_ultrasound(tmp_path / "us")
+    remote.send(tmp_path / "us")
+    return case_id

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_store import FakeStore
 from remote_studies import draw_region, write_mri, write_ultrasound
 from stored_labels import answer
 
@@ -21,37 +20,12 @@ from liver_apps.liver.lib.failures import StoreError, StoreRefusedError, StoreUn
 from liver_apps.liver.lib.layout import ANSWER, REGION
 from liver_apps.liver.lib.published import PublishedWeights
 from liver_models.errors import UnsuitableInputError
-from liver_models.io.class_label import parse_class_labels
 
 
 @pytest.fixture
-def remote():
-    store = FakeStore()
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def opened(remote, tmp_path):
+def opened(caches):
     """A function that opens a cache of the store as each start of a server does."""
-    stores = []
-
-    def make(name="a", **options) -> DicomWebDatastore:
-        made = DicomWebDatastore(StoreClient(remote.address), tmp_path / name, **{"look_every_s": None, **options})
-        stores.append(made)
-        return made
-
-    yield make
-    for store in stores:
-        store.close()
-
-
-@pytest.fixture
-def picture(remote, tmp_path):
-    """The id of an ultrasound case at the store."""
-    case_id = write_ultrasound(tmp_path / "us")
-    remote.send(tmp_path / "us")
-    return case_id
+    return caches
 
 
 def saved(store, case_id, path, reader="anna", shift=0, tag="final"):
@@ -128,97 +102,6 @@ def test_regions_of_an_mri_are_compared_in_one_geometry(remote, opened, tmp_path
     here.refresh()
     (one,) = here.disagreements()
     assert one["dice"] == [{"readers": ["anna", "ben"], "dice": 0.6}] == there.disagreements()[0]["dice"]
-
-
-def test_answers_to_two_tasks_are_joined_on_every_server_of_a_store(remote, opened, picture, tmp_path):
-    here, there = opened("a"), opened("b")
-
-    def put(store, task, value, reader):
-        told = {**json.loads(answer(value, reader)), "task": task}
-        (tmp_path / "a.label.json").write_text(json.dumps(told))
-        store.save_label(picture, str(tmp_path / "a.label.json"), "final", {})
-
-    put(here, "fibrotic_nash", True, "anna")
-    put(there, "nafld", False, "ben")  # Before it has seen the other.
-    here.refresh()
-    found = json.loads(here.label_file(picture, "final", ANSWER).read_bytes())["answers"]
-    assert {task: (one["value"], one["reader"]) for task, one in found.items()} == {
-        "fibrotic_nash": (True, "anna"),
-        "nafld": (False, "ben"),
-    }
-    put(here, "nafld", True, "anna")
-    there.refresh()
-    now = [store.label_file(picture, "final", ANSWER).read_bytes() for store in (here, there)]
-    assert now[0] == now[1] and json.loads(now[0])["answers"]["nafld"]["value"] is True
-    for store in (here, there):
-        assert [(one["task"], one["readers"]) for one in store.disagreements()] == [
-            ("nafld", {"anna": True, "ben": False})
-        ]
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_the_last_answer_to_each_task_counts_in_whatever_order_they_arrive(remote, opened, picture, tmp_path, seed):
-    here, path = opened("here"), tmp_path / "a.label.json"
-
-    def put(task, value, reader):
-        path.write_text(json.dumps({**json.loads(answer(value, reader)), "task": task}))
-        here.save_label(picture, str(path), "final", {})
-
-    put("nafld", True, "anna")
-    put("fibrotic_nash", True, "anna")
-    here.reopen(picture)
-    put("nafld", True, "ben")
-    put("nafld", False, "ben")
-    put("fibrotic_nash", False, "anna")
-    put("nafld", True, "cleo")
-    put("fibrotic_nash", True, "ben")
-    images = {uid: one for uid, one in remote.files.items() if one[0].Modality == "US"}
-    labels = [one for one in remote.files.items() if one[0] not in images]
-    assert len(labels) == 8
-    remote.files = dict(images)
-    there = opened("there")
-    for k in np.random.default_rng(seed).permutation(len(labels)):
-        remote.files |= [labels[k]]
-        there.refresh()
-    files = [parse_class_labels(one.label_file(picture, "final", ANSWER).read_bytes(), "it") for one in (here, there)]
-    assert files[0] == files[1] and shown(there, picture) == shown(here, picture) == [("final", ANSWER, "ben")]
-    assert {task: (one.value, one.reader) for task, one in files[0].items()} == {
-        "nafld": (True, "cleo"),
-        "fibrotic_nash": (True, "ben"),
-    }
-    assert there.disagreements() == here.disagreements() and len(here.disagreements()) == 2
-    assert there.verify() == []
-
-
-def test_an_earlier_answer_to_another_task_is_taken_over_unless_the_case_was_reopened(
-    remote, opened, picture, tmp_path
-):
-    here, there, third = opened("a"), opened("b"), opened("c")
-
-    def put(store, task, value, reader):
-        told = {**json.loads(answer(value, reader)), "task": task}
-        (tmp_path / "a.label.json").write_text(json.dumps(told))
-        store.save_label(picture, str(tmp_path / "a.label.json"), "final", {})
-
-    def answers(store):
-        found = parse_class_labels(store.label_file(picture, "final", ANSWER).read_bytes(), "the answer")
-        return {task: (one.value, one.reader) for task, one in found.items()}
-
-    put(here, "fibrotic_nash", True, "anna")
-    put(there, "nafld", False, "ben")  # Before it has seen the other.
-    there.refresh()
-    assert answers(there) == {"fibrotic_nash": (True, "anna"), "nafld": (False, "ben")}
-    (now,) = [one for one in there.labels_of(picture) if one.kind == ANSWER]
-    assert now.reader == "ben"
-    third.refresh()
-    third.reopen(picture)
-    put(third, "nafld", True, "cleo")
-    late = opened("d")
-    put(late, "fibrotic_nash", False, "dora")
-    late.refresh()
-    assert answers(late) == {"fibrotic_nash": (False, "dora"), "nafld": (True, "cleo")}
-    here.refresh()
-    assert answers(here) == answers(late)
 
 
 def test_answers_go_over_the_store_too_and_stay_beside_a_region(remote, opened, picture, tmp_path):
