@@ -225,5 +225,6 @@ def test_options_of_a_generator_are_settled_or_refused(kind):
 
 def test_the_kinds_of_the_server_are_those_of_the_library():
     from liver_apps.liver.lib.trainers.nafld import TITLES
+    from liver_models.synthesis.generator import _MODULES
 
-    assert nafld_training.GENERATORS == KINDS == tuple(TITLES)
+    assert tuple(TITLES) == KINDS == nafld_training.AUGMENT[2:] == tuple(_MODULES)
